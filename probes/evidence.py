@@ -1,0 +1,217 @@
+"""What one answer says: rules and metrics read from an exchange. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from probes.exchange import Exchange, clip
+from probes.seed import Catalogue, Probe, Reading, Rule, Sender, evaluate
+
+ACCEPTED = frozenset({"active", "restricted", "no_credit", "rate_limited"})
+REFUSED = frozenset({"invalid", "revoked", "leaked", "suspended"})
+MAX_MODELS = 5_000
+MAX_LIST = 50
+
+Finding = dict[str, Any]
+"""JSON-able: probe kind call status elapsed_ms request_id code message verdict cause evidence,
+and for the conclusion: accepted proves_key public models pays marks."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    verdict: str = "unknown"
+    cause: str | None = None
+    matched: bool = False
+
+
+def judge(rules: tuple[Rule, ...], exchange: Exchange) -> Judgement:
+    """The first rule that matches; without one, unknown, with the named cause of the failure if there is one."""
+    for rule in rules:
+        if exchange.status is not None and _matches(rule, exchange):
+            return Judgement(rule.verdict, rule.cause or None, matched=True)
+    if exchange.failure:
+        return Judgement(cause=exchange.failure)
+    if exchange.status is not None and exchange.status >= 500:
+        return Judgement(cause="provider_error")
+    return Judgement(cause="unrecognised_answer")
+
+
+def _matches(rule: Rule, exchange: Exchange) -> bool:
+    if rule.status and exchange.status not in rule.status:
+        return False
+    return not rule.when or bool(evaluate(rule.when, exchange.view))
+
+
+def rules_of(catalogue: Catalogue, sender_rule_sets: tuple[str, ...], probe: Probe) -> tuple[Rule, ...]:
+    """The probe's own rules, then the shared sets that its sender names."""
+    return probe.rules + tuple(r for name in sender_rule_sets for r in catalogue.shared.rule_sets[name])
+
+
+def read(catalogue: Catalogue, rule_sets: tuple[str, ...], probe: Probe, exchange: Exchange) -> Finding:
+    """The finding of one probe."""
+    judged = judge(rules_of(catalogue, rule_sets, probe), exchange)
+    status = exchange.status
+    good = status is not None and 200 <= status < 300 and not exchange.failure
+    accepted = probe.proves_key and (
+        judged.verdict in ACCEPTED or (good and judged.matched and judged.verdict in REFUSED - {"invalid"})
+    )
+    code, message = said(exchange)
+    return {
+        "probe": probe.name,
+        "kind": probe.kind or probe.name,
+        "call": exchange.call,
+        "status": status,
+        "elapsed_ms": exchange.elapsed_ms,
+        "request_id": exchange.request_id,
+        "code": code,
+        "message": message,
+        "verdict": judged.verdict,
+        "cause": judged.cause,
+        "evidence": [e for r in probe.metrics for e in _evidence(catalogue, r, judged, exchange, good)],
+        "accepted": accepted,
+        "proves_key": probe.proves_key,
+        "public": probe.public,
+        "models": model_ids(probe, exchange) if good else None,
+        "pays": _truth(probe.pays, exchange) if judged.matched else None,
+    }
+
+
+def _evidence(
+    catalogue: Catalogue, reading: Reading, judged: Judgement, exchange: Exchange, good: bool
+) -> list[dict[str, Any]]:
+    """One metric of a probe, or nothing where the answer allows no statement."""
+    value, read_from = None, reading.read
+    if reading.name == "key_valid":
+        read_from = f"status {exchange.status}"
+        if judged.verdict in ACCEPTED:
+            value = True
+        elif judged.verdict in REFUSED:
+            value = False
+        if value is None:
+            return []
+    elif good and judged.matched and judged.verdict != "invalid":
+        value = value_of(reading, exchange)
+    state = state_of(value, judged, exchange, good)
+    if state is None:
+        return []
+    return [
+        {
+            "metric": reading.name,
+            "value": value,
+            "unit": unit_of(catalogue, reading, exchange),
+            "state": state,
+            "read_from": read_from,
+        }
+    ]
+
+
+def state_of(value: Any, judged: Judgement, exchange: Exchange, good: bool) -> str | None:
+    """confirmed, partial, invisible, not_exposed; None where nothing can be said."""
+    if value is not None:
+        return "partial" if isinstance(value, list) and len(value) >= MAX_LIST else "confirmed"
+    if not judged.matched or judged.verdict in REFUSED:
+        return None
+    if good:
+        return "not_exposed"
+    return "invisible" if exchange.status in (401, 403) else None
+
+
+def value_of(reading: Reading, exchange: Exchange) -> Any:
+    """A metric's value in its type, or None. Lists hold at most MAX_LIST items, texts 200 characters."""
+    value = evaluate(reading.read, exchange.view)
+    if value is None or value == "":
+        return None
+    try:
+        return _typed(reading, value, exchange)
+    except (ValueError, TypeError, InvalidOperation, OverflowError, OSError):
+        return None
+
+
+def _typed(reading: Reading, value: Any, exchange: Exchange) -> Any:
+    if reading.type == "list" or (not reading.type and isinstance(value, list)):
+        items = [clip(str(v)) for v in (value if isinstance(value, list) else [value]) if v not in (None, "")]
+        return list(dict.fromkeys(items))[:MAX_LIST] or None
+    if reading.type == "boolean" or isinstance(value, bool):
+        return value if isinstance(value, bool) else None
+    if reading.type == "time":
+        return instant(value)
+    if reading.type in ("integer", "decimal"):
+        number = Decimal(str(value)) * Decimal(reading.scale or "1")
+        if reading.minus:
+            number -= Decimal(str(evaluate(reading.minus, exchange.view))) * Decimal(reading.scale or "1")
+        if not number.is_finite() or abs(number) > Decimal("1e18"):
+            return None
+        return int(number) if reading.type == "integer" else plain(number)
+    return clip(value) if isinstance(value, str) else clip(str(value))
+
+
+def plain(number: Decimal) -> str:
+    """A decimal as people write it: no exponent, no closing zeros beyond two places."""
+    whole, _, part = format(number.quantize(Decimal("0.000001")), "f").partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def instant(value: Any) -> str | None:
+    """ISO 8601 in UTC from ISO text, or from seconds or milliseconds since 1970. Zero and below: None ("never")."""
+    if isinstance(value, int | float) or (isinstance(value, str) and value.isdigit()):
+        seconds = float(value)
+        seconds = seconds / 1000 if seconds > 1e11 else seconds
+        return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat() if seconds > 0 else None
+    moment = dt.datetime.fromisoformat(str(value))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).isoformat()
+
+
+def unit_of(catalogue: Catalogue, reading: Reading, exchange: Exchange) -> str | None:
+    if reading.unit_read:
+        unit = evaluate(reading.unit_read, exchange.view)
+        return clip(unit, 16) if isinstance(unit, str) else None
+    own = next((m.unit for m in catalogue.shared.metrics if m.name == reading.name), "")
+    return reading.unit or (own if own != "currency" else "") or None
+
+
+def model_ids(probe: Probe, exchange: Exchange) -> list[str] | None:
+    """The ids that a models probe lists, at most MAX_MODELS; None where the answer holds no list."""
+    if not probe.models:
+        return None
+    ids = evaluate(probe.models, exchange.view)
+    if not isinstance(ids, list):
+        return None
+    return list(dict.fromkeys(clip(i).removeprefix("models/") for i in ids[:MAX_MODELS] if isinstance(i, str) and i))
+
+
+def said(exchange: Exchange) -> tuple[str | None, str | None]:
+    """The sender's own machine word and first 200 characters, where the usual envelopes have them."""
+    code = _first(
+        exchange,
+        "body.error.code || body.error.status || body.error.type || body.detail.status || body.base_resp.status_code"
+        " || body.code || body.error_code",
+    )
+    message = _first(
+        exchange,
+        "body.error.message || body.detail.message || body.base_resp.status_msg || body.message || body.detail"
+        " || body.error || body.title",
+    )
+    good = exchange.status is not None and exchange.status < 400
+    if message is None and not good and exchange.body is None and exchange.text.strip():
+        message = exchange.text.strip()
+    return (clip(str(code), 64) if code is not None else None, clip(message) if isinstance(message, str) else None)
+
+
+def _first(exchange: Exchange, text: str) -> Any:
+    value = evaluate(text, exchange.view)
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _truth(text: str, exchange: Exchange) -> bool | None:
+    value = evaluate(text, exchange.view) if text else None
+    return value if isinstance(value, bool) else None
+
+
+def marks(sender: Sender, exchange: Exchange) -> list[str]:
+    """Names of the sender's fingerprints that this answer shows."""
+    if exchange.status is None:
+        return []
+    return [m.name for m in sender.fingerprints if evaluate(m.when, exchange.view)]

@@ -1,0 +1,165 @@
+"""One request and its answer, redacted as it is made and kept in memory only."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from probes.secret import Secret
+
+REDACTED = "[key]"
+WINDOW = 12  # no run of this many characters of a key may be seen anywhere
+MAX_TEXT = 64 * 1024  # what expressions and messages see of a text body
+MAX_DEPTH = 64  # of JSON; deeper is no answer of an API
+REQUEST_ID_HEADERS = (
+    "request-id",
+    "x-request-id",
+    "x-oneapi-request-id",
+    "x-litellm-call-id",
+    "x-amzn-requestid",
+    "apim-request-id",
+    "x-ds-trace-id",
+    "x-trace-id",
+    "x-vercel-id",
+    "cf-ray",
+)
+
+
+class Redactor:
+    """Takes a key, and everything that an echo may make of it, out of a text."""
+
+    def __init__(self, secret: Secret | None) -> None:
+        key = secret.reveal() if secret else ""
+        self._windows = {key[i : i + WINDOW] for i in range(len(key) - WINDOW + 1)}
+        self._forms = sorted(_encodings(key), key=len, reverse=True) if key else []
+
+    def __call__(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, REDACTED)
+        for window in self._windows:
+            if window in text:
+                text = self._cut(text)
+                break
+        return text
+
+    def _cut(self, text: str) -> str:
+        """Replace each maximal run that is made of windows of the key."""
+        out, i, start = [], 0, 0
+        while i <= len(text) - WINDOW:
+            if text[i : i + WINDOW] not in self._windows:
+                i += 1
+                continue
+            end = i + WINDOW
+            while end < len(text) and text[end - WINDOW + 1 : end + 1] in self._windows:
+                end += 1
+            out += [text[start:i], REDACTED]
+            i = start = end
+        return "".join([*out, text[start:]])
+
+
+def _encodings(key: str) -> set[str]:
+    raw = key.encode()
+    forms = {key, raw.hex(), raw.hex().upper(), quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1]}
+    for lead in range(3):  # base64 has three alignments; the ends are shared with the neighbours
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(b"\0" * lead + raw).decode().rstrip("=")
+            forms.add(text[math.ceil(lead * 4 / 3) : -1])
+    forms |= {hashlib.new(name, raw).hexdigest() for name in ("md5", "sha1", "sha256")}
+    return {form for form in forms if len(form) >= 8}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What was asked and what came back. `failure` is a named cause when nothing usable came.
+
+    call: method and address, without the key. elapsed_ms: wall clock. text: the body, at most MAX_TEXT.
+    """
+
+    call: str
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    text: str = ""
+    elapsed_ms: int = 0
+    failure: str = ""
+
+    @classmethod
+    def of(
+        cls, call: str, secret: Secret | None, status: int, headers: Mapping[str, str], raw: bytes, elapsed_ms: int
+    ) -> Exchange:
+        """From the wire. The body is parsed first, so that no escape of JSON's hides the key."""
+        redact = Redactor(secret)
+        text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
+        body, failure = None, ""
+        try:
+            body = parse_json(text)
+            text = json.dumps(body, ensure_ascii=False)
+        except ValueError:
+            failure = "not_json" if 200 <= status < 300 and text.strip() else ""
+        clean = redact(text)
+        if body is not None and clean != text:
+            body = json.loads(clean)
+        return cls(
+            call=call,
+            status=status,
+            headers={name.lower(): redact(value)[:1024] for name, value in headers.items()},
+            body=body,
+            text=clean[:MAX_TEXT],
+            elapsed_ms=elapsed_ms,
+            failure=failure,
+        )
+
+    @cached_property
+    def view(self) -> dict[str, Any]:
+        """What the catalogue's expressions read."""
+        return {"status": self.status, "headers": dict(self.headers), "body": self.body, "text": self.text}
+
+    @property
+    def request_id(self) -> str | None:
+        found = next((self.headers[name] for name in REQUEST_ID_HEADERS if self.headers.get(name)), None)
+        if not found and isinstance(self.body, dict) and isinstance(self.body.get("request_id"), str):
+            found = self.body["request_id"]
+        return clip(found) if found else None
+
+
+def parse_json(text: str) -> Any:
+    """JSON as an API speaks it: no NaN, no infinity, no number or nesting made to hurt. Raises ValueError."""
+    try:
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for part in level
+            for child in (part.values() if isinstance(part, dict) else part)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return value
+    raise ValueError("nested too deeply")
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("number out of range")
+    return value
+
+
+def clip(text: str, length: int = 200) -> str:
+    """At most `length` characters, without control characters."""
+    return "".join(c if c.isprintable() else " " for c in text[: length * 2]).strip()[:length]

@@ -1,0 +1,36 @@
+"""What is stored: the catalogue, and for five minutes a check's sealed keys and findings."""
+
+from probes.models.catalogue import (
+    CATALOGUE_MODELS,
+    AIModel,
+    Capability,
+    CatalogueState,
+    Gateway,
+    KeyShape,
+    Metric,
+    Probe,
+    Provider,
+    current,
+    forget,
+)
+from probes.models.detection import Check, Detection, Finding, Heartbeat, State, hash_token
+
+__all__ = [
+    "CATALOGUE_MODELS",
+    "AIModel",
+    "Capability",
+    "CatalogueState",
+    "Check",
+    "Detection",
+    "Finding",
+    "Gateway",
+    "Heartbeat",
+    "KeyShape",
+    "Metric",
+    "Probe",
+    "Provider",
+    "State",
+    "current",
+    "forget",
+    "hash_token",
+]

@@ -1,0 +1,391 @@
+"""The catalogue at run time: what admins edit, pages show and detection uses.
+
+Rows are seeded from the catalogue's files (`sow.py`). Each row becomes one of
+`probes.seed`'s dataclasses through `as_seed()`; `current()` gives all of them,
+and asks at most once a second whether anything has changed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from probes import seed
+
+ROUTES = [("global", _("global")), ("china", _("China"))]
+slug_word = RegexValidator(r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$", _("Lower-case letters, digits and single hyphens."))
+
+
+def empty_list() -> list[Any]:
+    return []
+
+
+def empty_dict() -> dict[str, Any]:
+    return {}
+
+
+class Seeded(models.Model):
+    """A row that the catalogue's files may bring. `edited` rows belong to the admin."""
+
+    SEED_FIELDS: tuple[str, ...] = ()
+
+    enabled = models.BooleanField(_("enabled"), default=True, help_text=_("Disabled rows are used nowhere."))
+    edited = models.BooleanField(_("edited here"), default=False, editable=False)
+    seeded = models.BooleanField(_("from the catalogue"), default=False, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def seed_values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.SEED_FIELDS}
+
+    def as_seed(self) -> Any:
+        raise NotImplementedError
+
+    def clean(self) -> None:
+        """The same check as for a catalogue file; the fault is named beside the form."""
+        super().clean()
+        try:
+            self.check_seed()
+        except seed.SeedError as error:
+            raise ValidationError(str(error)) from None
+
+    def check_seed(self) -> None:
+        self.as_seed()
+
+
+class Capability(Seeded):
+    SEED_FIELDS = ("label", "ours", "position")
+
+    slug = models.SlugField(_("slug"), unique=True, validators=[slug_word])
+    label = models.CharField(_("label"), max_length=80)
+    ours = models.BooleanField(_("TestKey's own"), default=False)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+
+    class Meta:
+        verbose_name = _("capability")
+        verbose_name_plural = _("capabilities")
+        ordering = ["position", "slug"]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def as_seed(self) -> seed.Capability:
+        return seed.Capability(slug=self.slug, label=self.label, ours=self.ours)
+
+
+class Metric(Seeded):
+    SEED_FIELDS = ("label", "unit", "capability_id", "position")
+
+    name = models.CharField(_("name"), max_length=60, unique=True, validators=[slug_word])
+    label = models.CharField(_("label"), max_length=80)
+    unit = models.CharField(_("unit"), max_length=20, blank=True)
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="metrics")
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+
+    class Meta:
+        verbose_name = _("metric")
+        verbose_name_plural = _("metrics")
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_seed(self) -> seed.Metric:
+        return seed.Metric(name=self.name, label=self.label, unit=self.unit, capability=self.capability.slug)
+
+
+class Sender(Seeded):
+    """What provider and gateway have in common."""
+
+    slug = models.SlugField(_("slug"), max_length=60, unique=True, validators=[slug_word])
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    auth = models.CharField(_("auth scheme"), max_length=30, choices=[(name, name) for name in seed.AUTH_SCHEMES])
+    headers = models.JSONField(_("fixed headers"), default=empty_dict, blank=True)
+    links = models.JSONField(_("links"), default=empty_dict, blank=True)
+    rule_sets = models.JSONField(_("rule sets"), default=empty_list, blank=True)
+    not_exposed = models.JSONField(_("not exposed"), default=empty_list, blank=True)
+    fingerprints = models.JSONField(_("fingerprints"), default=empty_list, blank=True)
+    checked_on = models.DateField(_("facts checked on"))
+
+    class Meta:
+        abstract = True
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def sender_table(self) -> dict[str, Any]:
+        names = ("name", "auth", "headers", "links", "rule_sets", "not_exposed", "fingerprints", "checked_on")
+        return {name: getattr(self, name) for name in names}
+
+    @cached_property
+    def enabled_parts(self) -> dict[str, tuple[Any, ...]]:
+        """Shapes and probes from prefetched rows."""
+        return {
+            part: tuple(row.as_seed() for row in getattr(self, part).all() if row.enabled)
+            for part in ("key_shapes", "probes")
+        }
+
+
+class Provider(Sender):
+    SEED_FIELDS = (
+        *("name", "auth", "headers", "links", "rule_sets", "not_exposed", "fingerprints", "checked_on"),
+        *("route", "protocol", "concurrency", "unprovable", "origins"),
+    )
+
+    route = models.CharField(_("market"), max_length=10, choices=ROUTES, default="global")
+    protocol = models.CharField(
+        _("protocol"),
+        max_length=20,
+        default="own",
+        choices=[(name, name) for name in ("openai", "anthropic", "gemini", "own")],
+    )
+    concurrency = models.PositiveSmallIntegerField(_("requests at once"), default=256)
+    unprovable = models.CharField(_("why no free call proves a key"), max_length=300, blank=True)
+    origins = models.JSONField(_("origins"), help_text=_("Where keys are sent, by name. The first is the default."))
+
+    class Meta(Sender.Meta):
+        verbose_name = _("provider")
+        verbose_name_plural = _("providers")
+        permissions = [("change_key_destination", "Can change where keys are sent (origins, auth scheme)")]
+
+    def as_seed(self) -> seed.Provider:
+        table = self.sender_table() | {
+            name: getattr(self, name) for name in ("route", "protocol", "concurrency", "unprovable", "origins")
+        }
+        models_ = tuple(row.as_seed() for row in self.models.all() if row.enabled) if self.pk else ()
+        parts = self.enabled_parts if self.pk else {}
+        provider = seed.build(seed.Provider, table, self.slug, slug=self.slug, models=models_, **parts)
+        return provider  # type: ignore[no-any-return]
+
+    def check_seed(self) -> None:
+        provider = seed.build(seed.Provider, self.sender_table() | {"origins": self.origins}, self.slug, slug=self.slug)
+        for name, origin in provider.origins.items():
+            seed.check_origin(origin, f"origins.{name}")
+        if not provider.origins:
+            raise seed.SeedError("origins: at least one is needed")
+        for mark in provider.fingerprints:
+            seed.check_expression(mark.when, f"fingerprints {mark.name!r}: when")
+        for name in provider.rule_sets:
+            if name not in seed.shared().rule_sets:
+                raise seed.SeedError(f"rule_sets: unknown word {name!r}")
+
+
+class Gateway(Sender):
+    SEED_FIELDS = ("name", "auth", "headers", "links", "rule_sets", "not_exposed", "fingerprints", "checked_on")
+
+    class Meta(Sender.Meta):
+        verbose_name = _("gateway")
+        verbose_name_plural = _("gateways")
+
+    def as_seed(self) -> seed.Gateway:
+        parts = self.enabled_parts if self.pk else {}
+        return seed.build(seed.Gateway, self.sender_table(), self.slug, slug=self.slug, **parts)  # type: ignore[no-any-return]
+
+    def check_seed(self) -> None:
+        gateway = seed.build(seed.Gateway, self.sender_table(), self.slug, slug=self.slug)
+        for mark in gateway.fingerprints:
+            seed.check_expression(mark.when, f"fingerprints {mark.name!r}: when")
+
+
+class SenderPart(Seeded):
+    """A row of a provider or of a gateway, never of both."""
+
+    provider = models.ForeignKey(Provider, null=True, blank=True, on_delete=models.CASCADE)
+    gateway = models.ForeignKey(Gateway, null=True, blank=True, on_delete=models.CASCADE)
+    name = models.CharField(_("name"), max_length=60)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+
+    class Meta:
+        abstract = True
+        ordering = ["position", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "name"], name="%(class)s_of_provider"),
+            models.UniqueConstraint(fields=["gateway", "name"], name="%(class)s_of_gateway"),
+            models.CheckConstraint(
+                condition=Q(provider__isnull=False, gateway__isnull=True)
+                | Q(provider__isnull=True, gateway__isnull=False),
+                name="%(class)s_has_one_sender",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider or self.gateway}: {self.name}"
+
+
+class KeyShape(SenderPart):
+    SEED_FIELDS = ("pattern", "kind", "prefix", "refuse", "note", "position")
+
+    provider = models.ForeignKey(
+        Provider, null=True, blank=True, on_delete=models.CASCADE, related_name="key_shapes"
+    )
+    gateway = models.ForeignKey(Gateway, null=True, blank=True, on_delete=models.CASCADE, related_name="key_shapes")
+    pattern = models.CharField(_("pattern"), max_length=300, help_text=_("A regular expression for the whole key."))
+    kind = models.CharField(
+        _("kind"), max_length=12, choices=[("distinctive", _("distinctive")), ("shared", _("shared"))]
+    )
+    prefix = models.CharField(_("public beginning"), max_length=30, blank=True)
+    refuse = models.CharField(_("never sent, because"), max_length=200, blank=True)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+
+    class Meta(SenderPart.Meta):
+        verbose_name = _("key shape")
+        verbose_name_plural = _("key shapes")
+
+    def as_seed(self) -> seed.KeyShape:
+        names = ("name", "pattern", "kind", "prefix", "refuse", "note")
+        return seed.build(seed.KeyShape, {n: getattr(self, n) for n in names}, self.name)  # type: ignore[no-any-return]
+
+    def check_seed(self) -> None:
+        seed.check_key_shape(self.as_seed(), self.name)
+
+
+class Probe(SenderPart):
+    SEED_FIELDS = (
+        *("call", "kind", "origin", "headers", "body", "read_only_post", "sends_key", "proves_key", "public"),
+        *("spends", "models", "pays", "rules", "metrics", "position"),
+    )
+
+    provider = models.ForeignKey(Provider, null=True, blank=True, on_delete=models.CASCADE, related_name="probes")
+    gateway = models.ForeignKey(Gateway, null=True, blank=True, on_delete=models.CASCADE, related_name="probes")
+    call = models.CharField(_("call"), max_length=300, help_text=_("Method and path, e.g. GET /v1/models"))
+    kind = models.CharField(_("kind"), max_length=60, blank=True, help_text=_("Empty = the name."))
+    origin = models.CharField(_("origin"), max_length=40, blank=True, help_text=_("Empty = the first."))
+    headers = models.JSONField(_("further headers"), default=empty_dict, blank=True)
+    body = models.JSONField(_("body"), null=True, blank=True)
+    read_only_post = models.BooleanField(_("a POST that only reads"), default=False)
+    sends_key = models.BooleanField(_("sends the key"), default=True)
+    proves_key = models.BooleanField(_("proves the key"), default=False)
+    public = models.BooleanField(_("answers anyone"), default=False)
+    spends = models.CharField(_("spends"), max_length=100, blank=True, help_text=_("Empty = free."))
+    pays = models.CharField(_("can pay if"), max_length=300, blank=True)
+    rules = models.JSONField(_("rules"), default=empty_list)
+    metrics = models.JSONField(_("metrics"), default=empty_list, blank=True)
+    models = models.CharField(_("models at"), max_length=200, blank=True)  # last: it hides the module
+
+    class Meta(SenderPart.Meta):
+        verbose_name = _("probe")
+        verbose_name_plural = _("probes")
+
+    def as_seed(self) -> seed.Probe:
+        table = {n: getattr(self, n) for n in self.SEED_FIELDS if n != "position"} | {"name": self.name}
+        return seed.build(seed.Probe, table, self.name)  # type: ignore[no-any-return]
+
+    def check_seed(self) -> None:
+        probe = self.as_seed()
+        sender = self.provider or self.gateway
+        others = sender.probes.exclude(pk=self.pk) if sender and sender.pk else []
+        read = {r["name"] for row in others for r in row.metrics} | {r.name for r in probe.metrics}
+        seed.check_probe(probe, self.name, read)
+        if self.provider and probe.origin and probe.origin not in self.provider.origins:
+            raise seed.SeedError(f"origin: unknown word {probe.origin!r}")
+
+
+class AIModel(Seeded):
+    SEED_FIELDS = (
+        *("name", "context_window", "max_output", "input_price", "output_price", "route_based", "parameters"),
+        "position",
+    )
+
+    provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="models")
+    model_id = models.CharField(_("model id"), max_length=200)
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    context_window = models.PositiveIntegerField(_("context window"), null=True, blank=True)
+    max_output = models.PositiveIntegerField(_("max output"), null=True, blank=True)
+    input_price = models.DecimalField(
+        _("input price"), max_digits=14, decimal_places=6, null=True, blank=True, help_text=_("USD per million tokens")
+    )
+    output_price = models.DecimalField(_("output price"), max_digits=14, decimal_places=6, null=True, blank=True)
+    route_based = models.BooleanField(_("route based"), default=False, help_text=_("The price depends on the route."))
+    parameters = models.JSONField(_("parameters"), default=empty_list, blank=True)
+    position = models.PositiveIntegerField(_("position"), default=0)
+
+    class Meta:
+        verbose_name = _("AI model")
+        verbose_name_plural = _("AI models")
+        ordering = ["position", "model_id"]
+        constraints = [models.UniqueConstraint(fields=["provider", "model_id"], name="model_of_provider")]
+
+    def __str__(self) -> str:
+        return self.model_id
+
+    def as_seed(self) -> seed.AIModel:
+        return seed.AIModel(
+            id=self.model_id,
+            name=self.name or self.model_id,
+            context_window=self.context_window,
+            max_output=self.max_output,
+            input_price=self.input_price,
+            output_price=self.output_price,
+            route_based=self.route_based,
+            parameters=tuple(self.parameters),
+        )
+
+
+class CatalogueState(models.Model):
+    """One row: which version of the catalogue the rows are, and which files were last loaded."""
+
+    version = models.PositiveBigIntegerField(default=1)
+    files = models.CharField(max_length=64, blank=True)
+
+    @classmethod
+    def bump(cls, **values: Any) -> None:
+        """Tell every process that the catalogue has changed."""
+        with transaction.atomic():
+            if not cls.objects.filter(pk=1).update(version=F("version") + 1, **values):
+                cls.objects.create(pk=1, version=1, **values)
+
+
+CATALOGUE_MODELS = (Capability, Metric, Provider, Gateway, KeyShape, Probe, AIModel)
+
+_lock = threading.Lock()
+_kept: tuple[float, seed.Catalogue] | None = None
+FRESH_SECONDS = 0.5
+
+
+def current() -> seed.Catalogue:
+    """The enabled catalogue. Asks the version at most twice a second, so that an edit shows within one."""
+    global _kept
+    with _lock:
+        now = time.monotonic()
+        if _kept and now - _kept[0] < FRESH_SECONDS:
+            return _kept[1]
+        version = CatalogueState.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+        catalogue = _kept[1] if _kept and _kept[1].version == version else load(version)
+        _kept = (now, catalogue)
+        return catalogue
+
+
+def forget() -> None:
+    """Make the next `current()` look at the rows (tests, and commands that have just changed them)."""
+    global _kept
+    with _lock:
+        _kept = None
+
+
+def load(version: int) -> seed.Catalogue:
+    """All enabled rows as one catalogue: nine queries, however many rows."""
+    providers = Provider.objects.filter(enabled=True).prefetch_related("key_shapes", "probes", "models")
+    gateways = Gateway.objects.filter(enabled=True).prefetch_related("key_shapes", "probes")
+    words = seed.shared()
+    return seed.Catalogue(
+        providers={row.slug: row.as_seed() for row in providers},
+        gateways={row.slug: row.as_seed() for row in gateways},
+        shared=seed.Shared(
+            capabilities=tuple(row.as_seed() for row in Capability.objects.filter(enabled=True)),
+            metrics=tuple(row.as_seed() for row in Metric.objects.filter(enabled=True).select_related("capability")),
+            protocols=words.protocols,
+            rule_sets=words.rule_sets,
+            neighbours=words.neighbours,
+        ),
+        version=version,
+    )

@@ -1,0 +1,485 @@
+"""The catalogue's own words: strict TOML files read into frozen dataclasses.
+
+Core, lab and tests speak these dataclasses; the ORM builds the same ones
+(`probes.models.catalogue`). An unknown or missing key, an unknown word and an
+expression that does not compile are errors that name the file and the key.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jmespath
+
+CATALOGUE_DIR = Path(__file__).parent / "catalogue"
+
+VERDICTS = (
+    "active restricted no_credit rate_limited suspended revoked leaked region_blocked invalid unknown"
+).split()
+AUTH_SCHEMES = {
+    "bearer": ("Authorization", "Bearer {}"),
+    "x-api-key": ("x-api-key", "{}"),
+    "x-goog-api-key": ("x-goog-api-key", "{}"),
+    "xi-api-key": ("xi-api-key", "{}"),
+}
+METRIC_TYPES = ("", "text", "integer", "decimal", "boolean", "time", "list")
+METHODS = ("GET", "HEAD", "POST")
+DAY_VARIABLES = ("today", "month_ago")
+LINKS = ("site", "docs", "keys", "billing", "limits", "status")
+
+
+class SeedError(ValueError):
+    """A catalogue file says something that it may not; the text names file and key."""
+
+
+@dataclass(frozen=True)
+class Capability:
+    slug: str
+    label: str
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Metric:
+    name: str
+    capability: str
+    label: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    verdict: str
+    status: tuple[int, ...] = ()
+    when: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One metric of a probe: where in the answer it is read, and in which unit."""
+
+    name: str
+    read: str = ""
+    type: str = ""
+    scale: str = ""
+    minus: str = ""
+    unit: str = ""
+    unit_read: str = ""
+
+
+@dataclass(frozen=True)
+class KeyShape:
+    name: str
+    pattern: str
+    kind: str
+    prefix: str = ""
+    refuse: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    name: str
+    when: str
+
+
+@dataclass(frozen=True)
+class Withheld:
+    metric: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    name: str
+    call: str
+    rules: tuple[Rule, ...]
+    kind: str = ""
+    origin: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    read_only_post: bool = False
+    sends_key: bool = True
+    proves_key: bool = False
+    public: bool = False
+    spends: str = ""
+    models: str = ""
+    pays: str = ""
+    metrics: tuple[Reading, ...] = ()
+
+    @property
+    def method(self) -> str:
+        return self.call.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        return self.call.partition(" ")[2]
+
+    @property
+    def variables(self) -> list[str]:
+        """Names in braces in the path and the body, in order."""
+        return re.findall(r"\{(\w+)\}", f"{self.path} {self.body or ''}")
+
+
+@dataclass(frozen=True)
+class AIModel:
+    id: str
+    name: str = ""
+    context_window: int | None = None
+    max_output: int | None = None
+    input_price: Decimal | None = None  # USD per million tokens; None = unknown
+    output_price: Decimal | None = None
+    route_based: bool = False  # the price depends on the route taken
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who may answer a call: what a provider and a gateway have in common."""
+
+    slug: str
+    name: str
+    auth: str
+    checked_on: dt.date
+    headers: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    rule_sets: tuple[str, ...] = ()
+    not_exposed: tuple[Withheld, ...] = ()
+    key_shapes: tuple[KeyShape, ...] = ()
+    fingerprints: tuple[Fingerprint, ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gateway(Sender):
+    pass
+
+
+@dataclass(frozen=True)
+class Provider(Sender):
+    route: str = "global"
+    protocol: str = "own"
+    concurrency: int = 256
+    unprovable: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[AIModel, ...] = ()
+
+    def origin(self, probe: Probe) -> str:
+        return self.origins[probe.origin or next(iter(self.origins))]
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts that receive a key of this provider in one check, in order of asking."""
+        asked = [self.origin(p) for p in self.probes if p.sends_key and not p.spends]
+        return list(dict.fromkeys(urlsplit(origin).netloc for origin in asked))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    auth: str
+    models: Probe
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rule_sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    name: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The words of `_shared.toml`."""
+
+    capabilities: tuple[Capability, ...]
+    metrics: tuple[Metric, ...]
+    protocols: Mapping[str, Protocol]
+    rule_sets: Mapping[str, tuple[Rule, ...]]
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All that detection and pages know of the world at one moment."""
+
+    providers: Mapping[str, Provider]
+    gateways: Mapping[str, Gateway]
+    shared: Shared
+    version: int = 0
+
+
+# Reading
+
+
+@cache
+def expression(text: str) -> Any:
+    """A compiled JMESPath expression. Raises ValueError with the parser's words."""
+    try:
+        return jmespath.compile(text)
+    except (jmespath.exceptions.JMESPathError, ValueError) as error:
+        raise ValueError(f"not a JMESPath expression: {error}") from None
+
+
+def evaluate(text: str, answer: Any) -> Any:
+    """The expression's value on an answer; None where it errors or finds nothing."""
+    try:
+        return expression(text).search(answer)
+    except (jmespath.exceptions.JMESPathError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def build(cls: type, table: Any, where: str, **given: Any) -> Any:
+    """One dataclass from one TOML table. Raises SeedError on an unknown or missing key or a wrong type."""
+    if not isinstance(table, Mapping):
+        raise SeedError(f"{where}: expected a table")
+    known = {f.name: f for f in fields(cls)}
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise SeedError(f"{where}: unknown key {unknown[0]!r} (known: {', '.join(sorted(known))})")
+    values: dict[str, Any] = dict(given)
+    for name, value in table.items():
+        values[name] = _convert(str(known[name].type), value, f"{where}: {name}")
+    for name, f in known.items():
+        if name not in values and f.default is MISSING and f.default_factory is MISSING:
+            raise SeedError(f"{where}: missing key {name!r}")
+    return cls(**values)
+
+
+_PARTS: dict[str, type] = {
+    "Rule": Rule,
+    "Reading": Reading,
+    "KeyShape": KeyShape,
+    "Fingerprint": Fingerprint,
+    "Withheld": Withheld,
+    "Probe": Probe,
+    "AIModel": AIModel,
+}
+_PLAIN: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "int | None": int,
+    "bool": bool,
+    "dt.date": dt.date,
+}
+
+
+def _convert(kind: str, value: Any, where: str) -> Any:
+    if kind == "Any":
+        return value
+    if kind in _PLAIN:
+        if not isinstance(value, _PLAIN[kind]) or (isinstance(value, bool) and kind != "bool"):
+            raise SeedError(f"{where}: expected {kind}, got {value!r}")
+        return value
+    if kind == "Decimal | None":
+        return value if isinstance(value, Decimal) else check_number(str(value), where)
+    if kind == "Mapping[str, str]":
+        if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
+            raise SeedError(f"{where}: expected a table of strings")
+        return dict(value)
+    if kind == "Probe":
+        return build(Probe, value, where)
+    if kind == "tuple[int, ...]" and isinstance(value, int):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise SeedError(f"{where}: expected a list")
+    part = kind.removeprefix("tuple[").removesuffix(", ...]")
+    if part in _PARTS:
+        return tuple(build(_PARTS[part], v, f"{where}[{i}]") for i, v in enumerate(value))
+    return tuple(_convert(part, v, f"{where}[{i}]") for i, v in enumerate(value))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SeedError(f"{path.name}: {error}") from None
+
+
+@cache
+def shared() -> Shared:
+    """`_shared.toml`, read once: the words are code's own and do not change while it runs."""
+    name = "_shared.toml"
+    table = read_toml(CATALOGUE_DIR / name)
+    words = Shared(
+        capabilities=tuple(build(Capability, t, f"{name}: capabilities") for t in table.pop("capabilities")),
+        metrics=tuple(build(Metric, t, f"{name}: metrics") for t in table.pop("metrics")),
+        protocols={
+            slug: build(Protocol, t, f"{name}: protocols.{slug}") for slug, t in table.pop("protocols").items()
+        },
+        rule_sets={
+            slug: tuple(build(Rule, t, f"{name}: rule_sets.{slug}") for t in rules)
+            for slug, rules in table.pop("rule_sets").items()
+        },
+        neighbours=tuple(build(Neighbour, t, f"{name}: neighbours") for t in table.pop("neighbours")),
+    )
+    if table:
+        raise SeedError(f"{name}: unknown key {next(iter(table))!r}")
+    for slug, rules in words.rule_sets.items():
+        for i, rule in enumerate(rules):
+            check_rule(rule, f"{name}: rule_sets.{slug}[{i}]")
+    return words
+
+
+def read_catalogue(directory: Path = CATALOGUE_DIR) -> Catalogue:
+    """Every file of the catalogue, checked. Raises SeedError."""
+    providers = {p.stem: _sender(Provider, p) for p in sorted(directory.glob("*.toml")) if p.stem[0] != "_"}
+    gateways = {p.stem: _sender(Gateway, p) for p in sorted((directory / "gateways").glob("*.toml"))}
+    return Catalogue(providers=providers, gateways=gateways, shared=shared())
+
+
+def _sender(cls: type, path: Path) -> Any:
+    sender = build(cls, read_toml(path), path.name, slug=path.stem)
+    check_sender(sender, path.name)
+    return sender
+
+
+# Checking: the same sentences for a catalogue file and for the admin's forms.
+
+
+def check_sender(sender: Sender, where: str) -> None:
+    """Raises SeedError if a provider or gateway uses a word or an expression that there is not."""
+    _known(sender.auth, AUTH_SCHEMES, f"{where}: auth")
+    for name in sender.links:
+        _known(name, LINKS, f"{where}: links")
+    for name in sender.rule_sets:
+        _known(name, shared().rule_sets, f"{where}: rule_sets")
+    for withheld in sender.not_exposed:
+        _known(withheld.metric, _metric_names(), f"{where}: not_exposed")
+    for shape in sender.key_shapes:
+        check_key_shape(shape, f"{where}: key_shapes {shape.name!r}")
+    for mark in sender.fingerprints:
+        check_expression(mark.when, f"{where}: fingerprints {mark.name!r}: when")
+    _unique([p.name for p in sender.probes], f"{where}: probes")
+    read = {r.name for p in sender.probes for r in p.metrics}
+    for probe in sender.probes:
+        check_probe(probe, f"{where}: probes {probe.name!r}", read)
+    if isinstance(sender, Provider):
+        _check_provider(sender, where)
+
+
+def _check_provider(provider: Provider, where: str) -> None:
+    _known(provider.route, ("global", "china"), f"{where}: route")
+    _known(provider.protocol, (*shared().protocols, "own"), f"{where}: protocol")
+    if not provider.origins:
+        raise SeedError(f"{where}: origins: at least one is needed")
+    for name, origin in provider.origins.items():
+        check_origin(origin, f"{where}: origins.{name}")
+    for probe in provider.probes:
+        if probe.origin:
+            _known(probe.origin, provider.origins, f"{where}: probes {probe.name!r}: origin")
+    _unique([m.id for m in provider.models], f"{where}: models")
+    if not provider.unprovable and not any(p.proves_key for p in provider.probes):
+        raise SeedError(f"{where}: no probe proves a key: say so in 'unprovable'")
+
+
+def check_probe(probe: Probe, where: str, read: set[str]) -> None:
+    """`read` are the metrics that any probe of the same sender reads: what a variable may name."""
+    _known(probe.method, METHODS, f"{where}: call")
+    if not probe.path.startswith("/") or "//" in probe.path or "\\" in probe.path:
+        raise SeedError(f"{where}: call: the path must begin with one slash")
+    if probe.method == "POST" and not probe.read_only_post:
+        raise SeedError(f"{where}: call: a POST needs read_only_post = true, and a source that says so")
+    for name in probe.variables:
+        if name not in DAY_VARIABLES and name not in read:
+            raise SeedError(f"{where}: call: {{{name}}} is neither a day nor a metric that a probe here reads")
+    if probe.public and (probe.proves_key or probe.sends_key):
+        raise SeedError(f"{where}: a public list proves nothing: it wants proves_key = false, sends_key = false")
+    for i, rule in enumerate(probe.rules):
+        check_rule(rule, f"{where}: rules[{i}]")
+    for text, key in ((probe.models, "models"), (probe.pays, "pays")):
+        if text:
+            check_expression(text, f"{where}: {key}")
+    for reading in probe.metrics:
+        check_reading(reading, f"{where}: metrics {reading.name!r}")
+
+
+def check_rule(rule: Rule, where: str) -> None:
+    _known(rule.verdict, VERDICTS, f"{where}: verdict")
+    if not rule.status and not rule.when:
+        raise SeedError(f"{where}: a rule needs status or when")
+    if rule.when:
+        check_expression(rule.when, f"{where}: when")
+
+
+def check_reading(reading: Reading, where: str) -> None:
+    _known(reading.name, _metric_names(), where)
+    _known(reading.type, METRIC_TYPES, f"{where}: type")
+    if not reading.read and reading.name != "key_valid":
+        raise SeedError(f"{where}: missing key 'read'")
+    for text, key in ((reading.read, "read"), (reading.minus, "minus"), (reading.unit_read, "unit_read")):
+        if text:
+            check_expression(text, f"{where}: {key}")
+    if reading.scale:
+        check_number(reading.scale, f"{where}: scale")
+
+
+def check_key_shape(shape: KeyShape, where: str) -> None:
+    _known(shape.kind, ("distinctive", "shared"), f"{where}: kind")
+    try:
+        re.compile(shape.pattern)
+    except re.error as error:
+        raise SeedError(f"{where}: pattern: {error}") from None
+
+
+# What an answer may look like to an expression: a null, a list, a string, and the
+# envelopes in use. JMESPath compiles calls of functions that there are not and of
+# the wrong number of arguments; only evaluating shows them.
+_SAMPLES: tuple[Any, ...] = tuple(
+    {"status": 200, "headers": {}, "body": body, "text": ""}
+    for body in (None, [], "", {}, {"error": {"message": "", "code": ""}, "data": [{"id": "m"}]})
+)
+
+
+def check_expression(text: str, where: str) -> None:
+    try:
+        compiled = expression(text)
+    except ValueError as error:
+        raise SeedError(f"{where}: {error}") from None
+    for sample in _SAMPLES:
+        try:
+            compiled.search(sample)
+        except (jmespath.exceptions.UnknownFunctionError, jmespath.exceptions.ArityError) as error:
+            raise SeedError(f"{where}: {error}") from None
+        except (jmespath.exceptions.JMESPathError, TypeError, ValueError):
+            continue
+
+
+def check_origin(origin: str, where: str) -> None:
+    parts = urlsplit(origin)
+    clean = re.fullmatch(r"https://[a-z0-9.-]+\.[a-z]{2,}(?:/[A-Za-z0-9._~/-]*)?", origin)
+    if not clean or parts.path.endswith("/") or ".." in parts.path:
+        raise SeedError(f"{where}: expected https://host or https://host/path, got {origin!r}")
+
+
+def check_number(text: str, where: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise SeedError(f"{where}: expected a number in quotes, got {text!r}") from None
+
+
+def _known(word: str, words: Any, where: str) -> None:
+    if word not in words:
+        raise SeedError(f"{where}: unknown word {word!r} (known: {', '.join(w for w in words if w)})")
+
+
+def _unique(names: list[str], where: str) -> None:
+    twice = [n for n in names if names.count(n) > 1]
+    if twice:
+        raise SeedError(f"{where}: {twice[0]!r} stands twice")
+
+
+@cache
+def _metric_names() -> tuple[str, ...]:
+    return tuple(m.name for m in shared().metrics)

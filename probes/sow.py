@@ -1,0 +1,199 @@
+"""Bring the catalogue's files into the rows, and leave what an admin edited alone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.db import models, transaction
+
+from probes import seed
+from probes.models import (
+    AIModel,
+    Capability,
+    CatalogueState,
+    Gateway,
+    KeyShape,
+    Metric,
+    Probe,
+    Provider,
+)
+from probes.models.catalogue import Seeded
+
+
+@dataclass
+class Sown:
+    """What a load did: names of rows, and for kept ones where file and row differ."""
+
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+    @property
+    def conflicts(self) -> list[str]:
+        return self.kept + self.gone
+
+
+def digest(directory: Path = seed.CATALOGUE_DIR) -> str:
+    """One word for the present content of all catalogue files."""
+    h = hashlib.sha256()
+    for path in sorted(directory.rglob("*.toml")):
+        h.update(path.relative_to(directory).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return h.hexdigest()
+
+
+def sow(catalogue: seed.Catalogue, files: str = "", dry: bool = False) -> Sown:
+    """Absent rows are created, unedited ones overwritten, edited ones kept and reported. One transaction."""
+    with transaction.atomic():
+        sown = _Sower().all(catalogue)
+        if dry:
+            transaction.set_rollback(True)
+        elif sown.created or sown.updated or files:
+            CatalogueState.bump(files=files)
+    return sown
+
+
+def restore(row: Seeded) -> bool:
+    """Take the catalogue's version of this one row back. False if the files do not have it."""
+    wanted = next((values for key, values in _wanted(seed.read_catalogue()) if _same_row(row, key)), None)
+    if wanted is None:
+        return False
+    for name, value in wanted.items():
+        setattr(row, name, value)
+    row.edited = False
+    row.save()
+    return True
+
+
+Key = tuple[type[Seeded], tuple[tuple[str, Any], ...]]
+
+
+def _same_row(row: Seeded, key: Key) -> bool:
+    model, natural = key
+    return isinstance(row, model) and all(_natural(row, name) == value for name, value in natural)
+
+
+def _natural(row: models.Model, path: str) -> Any:
+    value: Any = row
+    for name in path.split("__"):
+        value = getattr(value, name, None)
+    return value
+
+
+def _wanted(catalogue: seed.Catalogue) -> list[tuple[Key, dict[str, Any]]]:
+    """Every row that the files want, by natural key, parents before parts."""
+    rows: list[tuple[Key, dict[str, Any]]] = []
+    for i, capability in enumerate(catalogue.shared.capabilities):
+        values = {"label": capability.label, "ours": capability.ours, "position": i}
+        rows.append(((Capability, (("slug", capability.slug),)), values))
+    for i, metric in enumerate(catalogue.shared.metrics):
+        values = {"label": metric.label, "unit": metric.unit, "capability_id": metric.capability, "position": i}
+        rows.append(((Metric, (("name", metric.name),)), values))
+    for provider in catalogue.providers.values():
+        rows.append(((Provider, (("slug", provider.slug),)), _values(Provider, provider)))
+        rows += _parts("provider", provider)
+        for i, model in enumerate(provider.models):
+            values = _values(AIModel, model) | {"position": i, "name": model.name or model.id}
+            rows.append(((AIModel, (("provider__slug", provider.slug), ("model_id", model.id))), values))
+    for gateway in catalogue.gateways.values():
+        rows.append(((Gateway, (("slug", gateway.slug),)), _values(Gateway, gateway)))
+        rows += _parts("gateway", gateway)
+    return rows
+
+
+def _parts(owner: str, sender: seed.Sender) -> list[tuple[Key, dict[str, Any]]]:
+    rows: list[tuple[Key, dict[str, Any]]] = []
+    for model, parts in ((KeyShape, sender.key_shapes), (Probe, sender.probes)):
+        for i, part in enumerate(parts):
+            key: Key = (model, ((f"{owner}__slug", sender.slug), ("name", part.name)))
+            rows.append((key, _values(model, part) | {"position": i}))
+    return rows
+
+
+def _values(model: type[Seeded], part: Any) -> dict[str, Any]:
+    return {name: _plain(getattr(part, name)) for name in model.SEED_FIELDS if name != "position"}
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types, without the defaults that a file leaves out."""
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {k: _plain(v) for k, v in asdict(value).items() if v not in ("", (), None, {})}
+    return dict(value) if isinstance(value, dict) else value
+
+
+class _Sower:
+    def __init__(self) -> None:
+        self.sown = Sown()
+        self.owners: dict[tuple[str, str], int] = {}
+
+    def all(self, catalogue: seed.Catalogue) -> Sown:
+        rows = self._rows()
+        seen: set[int] = set()
+        for key, values in _wanted(catalogue):
+            row = rows.get(key)
+            self._one(key, row, self._resolve(values))
+            if row is not None:
+                seen.add(id(row))
+        for key, row in rows.items():
+            if id(row) not in seen and row.seeded and row.enabled:
+                self.sown.gone.append(f"{_name(key)}: no longer in the files")
+        return self.sown
+
+    def _rows(self) -> dict[Key, Seeded]:
+        """Every present row by its natural key: one query a model."""
+        found: dict[Key, Seeded] = {}
+        for model in (Capability, Metric, Provider, Gateway):
+            natural = "name" if model is Metric else "slug"
+            for row in model.objects.all():
+                found[(model, ((natural, getattr(row, natural)),))] = row
+                self.owners[(model.__name__, getattr(row, natural))] = row.pk
+        for part in (KeyShape, Probe):
+            for row in part.objects.select_related("provider", "gateway"):
+                owner = "provider" if row.provider else "gateway"
+                slug = getattr(row, owner).slug
+                found[(part, ((f"{owner}__slug", slug), ("name", row.name)))] = row
+        for row in AIModel.objects.select_related("provider"):
+            found[(AIModel, (("provider__slug", row.provider.slug), ("model_id", row.model_id)))] = row
+        return found
+
+    def _resolve(self, values: dict[str, Any]) -> dict[str, Any]:
+        if "capability_id" in values:
+            return values | {"capability_id": self.owners[("Capability", values["capability_id"])]}
+        return values
+
+    def _one(self, key: Key, row: Seeded | None, values: dict[str, Any]) -> None:
+        if row is None:
+            self._create(key, values)
+            return
+        differ = [name for name, value in values.items() if getattr(row, name) != value]
+        if row.edited:
+            if differ:
+                self.sown.kept.append(f"{_name(key)}: edited here, the files differ in {', '.join(differ)}")
+            return
+        if differ or not row.seeded:
+            for name in differ:
+                setattr(row, name, values[name])
+            row.seeded = True
+            type(row).objects.bulk_update([row], [*differ, "seeded"])
+            self.sown.updated.append(f"{_name(key)}: {', '.join(differ)}")
+
+    def _create(self, key: Key, values: dict[str, Any]) -> None:
+        model, natural = key
+        given = dict(values, seeded=True)
+        for path, value in natural:
+            owner, _, rest = path.partition("__")
+            given[f"{owner}_id" if rest else owner] = self.owners[(owner.capitalize(), value)] if rest else value
+        # bulk_create sends no signal: the version moves once, at the end.
+        row = model.objects.bulk_create([model(**given)])[0]  # type: ignore[attr-defined]
+        if len(natural) == 1:
+            self.owners[(model.__name__, natural[0][1])] = row.pk
+        self.sown.created.append(_name(key))
+
+
+def _name(key: Key) -> str:
+    return f"{key[0]._meta.verbose_name} {' '.join(str(value) for _, value in key[1])}"
