@@ -34,7 +34,7 @@ def no_lab_in_production(**kwargs: Any) -> list[CheckMessage]:
 @register
 def queue_repeats_nothing_early(**kwargs: Any) -> list[CheckMessage]:
     """django-q2 counts `retry` from the moment that it takes a task, not from the task's start."""
-    q = settings.Q_CLUSTER
+    q: Any = settings.Q_CLUSTER
     least = q["timeout"] * (1 + (q["queue_limit"] + q["bulk"]) / q["workers"])
     if q["retry"] <= least:
         return [Error(f"Q_CLUSTER retry must be more than {least:.0f} s, or tasks run twice.", id="testkey.E003")]

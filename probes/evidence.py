@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from probes.exchange import Exchange, clip
-from probes.seed import Catalogue, Probe, Reading, Rule, Sender, evaluate
+from probes.seed import Catalogue, Probe, Protocol, Reading, Rule, Sender, evaluate
 
 ACCEPTED = frozenset({"active", "restricted", "no_credit", "rate_limited"})
 REFUSED = frozenset({"invalid", "revoked", "leaked", "suspended"})
@@ -45,14 +45,15 @@ def _matches(rule: Rule, exchange: Exchange) -> bool:
     return not rule.when or bool(evaluate(rule.when, exchange.view))
 
 
-def rules_of(catalogue: Catalogue, sender_rule_sets: tuple[str, ...], probe: Probe) -> tuple[Rule, ...]:
-    """The probe's own rules, then the shared sets that its sender names."""
-    return probe.rules + tuple(r for name in sender_rule_sets for r in catalogue.shared.rule_sets[name])
+def rules_of(catalogue: Catalogue, sender: Sender | Protocol, probe: Probe) -> tuple[Rule, ...]:
+    """The probe's own rules, then its sender's, then the shared sets that the sender names."""
+    shared = tuple(r for name in sender.rule_sets for r in catalogue.shared.rule_sets[name])
+    return probe.rules + sender.rules + shared
 
 
-def read(catalogue: Catalogue, rule_sets: tuple[str, ...], probe: Probe, exchange: Exchange) -> Finding:
+def read(catalogue: Catalogue, sender: Sender | Protocol, probe: Probe, exchange: Exchange) -> Finding:
     """The finding of one probe."""
-    judged = judge(rules_of(catalogue, rule_sets, probe), exchange)
+    judged = judge(rules_of(catalogue, sender, probe), exchange)
     status = exchange.status
     good = status is not None and 200 <= status < 300 and not exchange.failure
     accepted = probe.proves_key and (
@@ -150,7 +151,7 @@ def _typed(reading: Reading, value: Any, exchange: Exchange) -> Any:
 
 def plain(number: Decimal) -> str:
     """A decimal as people write it: no exponent, no closing zeros beyond two places."""
-    whole, _, part = format(number.quantize(Decimal("0.000001")), "f").partition(".")
+    whole, _, part = format(number.quantize(Decimal("0.000001")) + 0, "f").partition(".")
     return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
 
 

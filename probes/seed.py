@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -22,9 +22,7 @@ import jmespath
 
 CATALOGUE_DIR = Path(__file__).parent / "catalogue"
 
-VERDICTS = (
-    "active restricted no_credit rate_limited suspended revoked leaked region_blocked invalid unknown"
-).split()
+VERDICTS = ("active restricted no_credit rate_limited suspended revoked leaked region_blocked invalid unknown").split()
 AUTH_SCHEMES = {
     "bearer": ("Authorization", "Bearer {}"),
     "x-api-key": ("x-api-key", "{}"),
@@ -153,6 +151,7 @@ class Sender:
     checked_on: dt.date
     headers: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()  # of every probe here, after the probe's own
     rule_sets: tuple[str, ...] = ()
     not_exposed: tuple[Withheld, ...] = ()
     key_shapes: tuple[KeyShape, ...] = ()
@@ -189,6 +188,7 @@ class Protocol:
     auth: str
     models: Probe
     headers: Mapping[str, str] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
     rule_sets: tuple[str, ...] = ()
 
 
@@ -243,17 +243,23 @@ def build(cls: type, table: Any, where: str, **given: Any) -> Any:
     """One dataclass from one TOML table. Raises SeedError on an unknown or missing key or a wrong type."""
     if not isinstance(table, Mapping):
         raise SeedError(f"{where}: expected a table")
-    known = {f.name: f for f in fields(cls)}
-    unknown = sorted(set(table) - set(known))
-    if unknown:
-        raise SeedError(f"{where}: unknown key {unknown[0]!r} (known: {', '.join(sorted(known))})")
+    known, needed = _fields(cls)
     values: dict[str, Any] = dict(given)
     for name, value in table.items():
-        values[name] = _convert(str(known[name].type), value, f"{where}: {name}")
-    for name, f in known.items():
-        if name not in values and f.default is MISSING and f.default_factory is MISSING:
+        if name not in known:
+            raise SeedError(f"{where}: unknown key {name!r} (known: {', '.join(sorted(known))})")
+        values[name] = _convert(known[name], value, f"{where}: {name}")
+    for name in needed:
+        if name not in values:
             raise SeedError(f"{where}: missing key {name!r}")
     return cls(**values)
+
+
+@cache
+def _fields(cls: Any) -> tuple[dict[str, str], list[str]]:
+    """A dataclass's types by name, and the names without a default."""
+    needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+    return {f.name: str(f.type) for f in fields(cls)}, needed
 
 
 _PARTS: dict[str, type] = {
@@ -284,6 +290,8 @@ def _convert(kind: str, value: Any, where: str) -> Any:
     if kind == "Decimal | None":
         return value if isinstance(value, Decimal) else check_number(str(value), where)
     if kind == "Mapping[str, str]":
+        if isinstance(value, list) and all(isinstance(v, list) and len(v) == 2 for v in value):
+            value = dict(value)  # pairs, where the database keeps no order of keys
         if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
             raise SeedError(f"{where}: expected a table of strings")
         return dict(value)
@@ -314,9 +322,7 @@ def shared() -> Shared:
     words = Shared(
         capabilities=tuple(build(Capability, t, f"{name}: capabilities") for t in table.pop("capabilities")),
         metrics=tuple(build(Metric, t, f"{name}: metrics") for t in table.pop("metrics")),
-        protocols={
-            slug: build(Protocol, t, f"{name}: protocols.{slug}") for slug, t in table.pop("protocols").items()
-        },
+        protocols={slug: build(Protocol, t, f"{name}: protocols.{slug}") for slug, t in table.pop("protocols").items()},
         rule_sets={
             slug: tuple(build(Rule, t, f"{name}: rule_sets.{slug}") for t in rules)
             for slug, rules in table.pop("rule_sets").items()
@@ -352,6 +358,8 @@ def check_sender(sender: Sender, where: str) -> None:
     _known(sender.auth, AUTH_SCHEMES, f"{where}: auth")
     for name in sender.links:
         _known(name, LINKS, f"{where}: links")
+    for i, rule in enumerate(sender.rules):
+        check_rule(rule, f"{where}: rules[{i}]")
     for name in sender.rule_sets:
         _known(name, shared().rule_sets, f"{where}: rule_sets")
     for withheld in sender.not_exposed:
@@ -432,27 +440,28 @@ def check_key_shape(shape: KeyShape, where: str) -> None:
         raise SeedError(f"{where}: pattern: {error}") from None
 
 
-# What an answer may look like to an expression: a null, a list, a string, and the
-# envelopes in use. JMESPath compiles calls of functions that there are not and of
-# the wrong number of arguments; only evaluating shows them.
-_SAMPLES: tuple[Any, ...] = tuple(
-    {"status": 200, "headers": {}, "body": body, "text": ""}
-    for body in (None, [], "", {}, {"error": {"message": "", "code": ""}, "data": [{"id": "m"}]})
-)
-
-
 def check_expression(text: str, where: str) -> None:
+    """JMESPath compiles calls of functions that there are not, and with too few arguments; here they are found."""
     try:
         compiled = expression(text)
     except ValueError as error:
         raise SeedError(f"{where}: {error}") from None
-    for sample in _SAMPLES:
-        try:
-            compiled.search(sample)
-        except (jmespath.exceptions.UnknownFunctionError, jmespath.exceptions.ArityError) as error:
-            raise SeedError(f"{where}: {error}") from None
-        except (jmespath.exceptions.JMESPathError, TypeError, ValueError):
-            continue
+    for name, given in _calls(compiled.parsed):
+        known = jmespath.functions.Functions.FUNCTION_TABLE.get(name)
+        if known is None:
+            raise SeedError(f"{where}: Unknown function: {name}()")
+        wanted = known["signature"]
+        variadic = bool(wanted) and wanted[-1].get("variadic", False)
+        if given < len(wanted) or (given > len(wanted) and not variadic):
+            raise SeedError(f"{where}: {name}() takes {len(wanted)} arguments, not {given}")
+
+
+def _calls(node: Any) -> Iterator[tuple[str, int]]:
+    """Every function call in a parsed expression: its name and number of arguments."""
+    if node["type"] == "function_expression":
+        yield node["value"], len(node["children"])
+    for child in node["children"]:
+        yield from _calls(child)
 
 
 def check_origin(origin: str, where: str) -> None:

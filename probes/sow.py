@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.db import models, transaction
+from django.db import transaction
 
 from probes import seed
 from probes.models import (
@@ -51,36 +52,44 @@ def sow(catalogue: seed.Catalogue, files: str = "", dry: bool = False) -> Sown:
         sown = _Sower().all(catalogue)
         if dry:
             transaction.set_rollback(True)
-        elif sown.created or sown.updated or files:
+        elif sown.created or sown.updated:
             CatalogueState.bump(files=files)
+        elif files:  # a comment changed: remembered, but no news to anyone
+            CatalogueState.objects.update_or_create(pk=1, defaults={"files": files})
     return sown
 
 
-def restore(row: Seeded) -> bool:
-    """Take the catalogue's version of this one row back. False if the files do not have it."""
-    wanted = next((values for key, values in _wanted(seed.read_catalogue()) if _same_row(row, key)), None)
-    if wanted is None:
-        return False
-    for name, value in wanted.items():
-        setattr(row, name, value)
-    row.edited = False
-    row.save()
-    return True
+def restore(rows: Iterable[Seeded]) -> list[Seeded]:
+    """Take the catalogue's version of these rows back. Returns the rows that the files do not have."""
+    wanted = dict(_wanted(seed.read_catalogue()))
+    missing = []
+    with transaction.atomic():
+        for row in rows:
+            values = wanted.get(_key(row))
+            if values is None:
+                missing.append(row)
+                continue
+            if "capability_id" in values:
+                values = values | {"capability_id": Capability.objects.get(slug=values["capability_id"]).pk}
+            for name, value in values.items():
+                setattr(row, name, value)
+            row.edited, row.seeded = False, True
+            row.save()
+    return missing
 
 
 Key = tuple[type[Seeded], tuple[tuple[str, Any], ...]]
 
 
-def _same_row(row: Seeded, key: Key) -> bool:
-    model, natural = key
-    return isinstance(row, model) and all(_natural(row, name) == value for name, value in natural)
-
-
-def _natural(row: models.Model, path: str) -> Any:
-    value: Any = row
-    for name in path.split("__"):
-        value = getattr(value, name, None)
-    return value
+def _key(row: Any) -> Key:
+    """The row's natural key."""
+    if isinstance(row, AIModel):
+        return AIModel, (("provider__slug", row.provider.slug), ("model_id", row.model_id))
+    if isinstance(row, KeyShape | Probe):
+        owner = "provider" if row.provider else "gateway"
+        return type(row), ((f"{owner}__slug", getattr(row, owner).slug), ("name", row.name))
+    natural = "name" if isinstance(row, Metric) else "slug"
+    return type(row), ((natural, getattr(row, natural)),)
 
 
 def _wanted(catalogue: seed.Catalogue) -> list[tuple[Key, dict[str, Any]]]:
@@ -106,7 +115,8 @@ def _wanted(catalogue: seed.Catalogue) -> list[tuple[Key, dict[str, Any]]]:
 
 def _parts(owner: str, sender: seed.Sender) -> list[tuple[Key, dict[str, Any]]]:
     rows: list[tuple[Key, dict[str, Any]]] = []
-    for model, parts in ((KeyShape, sender.key_shapes), (Probe, sender.probes)):
+    kinds: list[tuple[type[Seeded], tuple[Any, ...]]] = [(KeyShape, sender.key_shapes), (Probe, sender.probes)]
+    for model, parts in kinds:
         for i, part in enumerate(parts):
             key: Key = (model, ((f"{owner}__slug", sender.slug), ("name", part.name)))
             rows.append((key, _values(model, part) | {"position": i}))
@@ -114,7 +124,10 @@ def _parts(owner: str, sender: seed.Sender) -> list[tuple[Key, dict[str, Any]]]:
 
 
 def _values(model: type[Seeded], part: Any) -> dict[str, Any]:
-    return {name: _plain(getattr(part, name)) for name in model.SEED_FIELDS if name != "position"}
+    values = {name: _plain(getattr(part, name)) for name in model.SEED_FIELDS if name != "position"}
+    if "origins" in values:  # their order counts, and PostgreSQL's JSON keeps none
+        values["origins"] = [list(pair) for pair in values["origins"].items()]
+    return values
 
 
 def _plain(value: Any) -> Any:
@@ -148,17 +161,13 @@ class _Sower:
         """Every present row by its natural key: one query a model."""
         found: dict[Key, Seeded] = {}
         for model in (Capability, Metric, Provider, Gateway):
-            natural = "name" if model is Metric else "slug"
             for row in model.objects.all():
-                found[(model, ((natural, getattr(row, natural)),))] = row
-                self.owners[(model.__name__, getattr(row, natural))] = row.pk
+                key = _key(row)
+                found[key] = row
+                self.owners[(model.__name__, key[1][0][1])] = row.pk
         for part in (KeyShape, Probe):
-            for row in part.objects.select_related("provider", "gateway"):
-                owner = "provider" if row.provider else "gateway"
-                slug = getattr(row, owner).slug
-                found[(part, ((f"{owner}__slug", slug), ("name", row.name)))] = row
-        for row in AIModel.objects.select_related("provider"):
-            found[(AIModel, (("provider__slug", row.provider.slug), ("model_id", row.model_id)))] = row
+            found |= {_key(row): row for row in part.objects.select_related("provider", "gateway")}
+        found |= {_key(row): row for row in AIModel.objects.select_related("provider")}
         return found
 
     def _resolve(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +188,7 @@ class _Sower:
             for name in differ:
                 setattr(row, name, values[name])
             row.seeded = True
-            type(row).objects.bulk_update([row], [*differ, "seeded"])
+            type(row)._default_manager.bulk_update([row], [*differ, "seeded"])
             self.sown.updated.append(f"{_name(key)}: {', '.join(differ)}")
 
     def _create(self, key: Key, values: dict[str, Any]) -> None:
@@ -189,7 +198,7 @@ class _Sower:
             owner, _, rest = path.partition("__")
             given[f"{owner}_id" if rest else owner] = self.owners[(owner.capitalize(), value)] if rest else value
         # bulk_create sends no signal: the version moves once, at the end.
-        row = model.objects.bulk_create([model(**given)])[0]  # type: ignore[attr-defined]
+        row = model._default_manager.bulk_create([model(**given)])[0]
         if len(natural) == 1:
             self.owners[(model.__name__, natural[0][1])] = row.pk
         self.sown.created.append(_name(key))

@@ -52,7 +52,7 @@ PORT = env_int("PORT", 8000)
 
 # Data keys lie outside the data folder and in memory, so that a copy of the folder
 # opens nothing. Without /dev/shm the system's temporary folder serves; `dev` says so.
-SHM = Path("/dev/shm")
+SHM = Path("/dev/shm")  # noqa: S108 (a private folder is made in it)
 KEYS_IN_MEMORY = SHM.is_dir() and os.access(SHM, os.W_OK)
 _keys_base = SHM if KEYS_IN_MEMORY else Path(tempfile.gettempdir())
 _keys_name = f"testkey-{os.getuid()}-{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:12]}"
@@ -183,7 +183,7 @@ AXES_VERBOSE = False
 
 # Bounds on what is posted; uploads stay in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # a list of 100 models with prices; a provider with its probes
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
 # With no-referrer, Chromium posts `Origin: null` and Django refuses the burn button.
@@ -223,7 +223,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"no_tokens": {"()": "testkey.headers.NoTokens"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["no_tokens"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},

@@ -23,7 +23,7 @@ def probe_of(record: recorded.Recorded) -> seed.Probe:
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: f"{r.slug}/{r.file}")
 def test_recorded_answer_is_judged_as_recorded(record: recorded.Recorded) -> None:
     sender, probe, expected = SENDERS[record.slug], probe_of(record), record.conclude
-    finding = evidence.read(CATALOGUE, sender.rule_sets, probe, as_exchange(record))
+    finding = evidence.read(CATALOGUE, sender, probe, as_exchange(record))
     assert finding["verdict"] == expected["verdict"]
     assert finding["cause"] == expected.get("cause")
     told = {e["metric"]: e for e in finding["evidence"]}
@@ -53,7 +53,9 @@ def test_recorded_call_is_the_call_that_the_probe_makes(record: recorded.Recorde
 @pytest.mark.parametrize("slug", SENDERS)
 def test_every_probe_has_a_recorded_yes_and_a_recorded_no(slug: str) -> None:
     for probe in SENDERS[slug].probes:
-        verdicts = [(r.conclude["verdict"], r.conclude.get("cause")) for r in RECORDS if (r.slug, r.probe) == (slug, probe.name)]
+        verdicts = [
+            (r.conclude["verdict"], r.conclude.get("cause")) for r in RECORDS if (r.slug, r.probe) == (slug, probe.name)
+        ]
         good = [v for v, cause in verdicts if v in evidence.ACCEPTED or cause in ("public_list", "keyless")]
         assert good, f"{slug} {probe.name}: no recorded yes"
         assert len(good) < len(verdicts), f"{slug} {probe.name}: no recorded no"

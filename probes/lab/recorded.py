@@ -16,7 +16,10 @@ ANY_KEY = "*"
 
 @dataclass(frozen=True)
 class Recorded:
-    """One file. `key` is ANY_KEY where the answer is for every key that no other file names."""
+    """One file. `key` is ANY_KEY where the answer is for every key that no other file names.
+
+    demo: a title, where the key is one that `make lab` offers to paste; base_url: what is pasted with it.
+    """
 
     slug: str
     file: str
@@ -26,6 +29,8 @@ class Recorded:
     call: str
     answer: Mapping[str, Any]
     conclude: Mapping[str, Any] = field(default_factory=dict)
+    demo: str = ""
+    base_url: str = ""
 
     @property
     def url(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -13,6 +12,10 @@ from django.utils import timezone
 
 def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def five_minutes_from_now() -> dt.datetime:
+    return timezone.now() + dt.timedelta(seconds=settings.CHECK_SECONDS)
 
 
 class LiveChecks(models.Manager["Check"]):
@@ -30,17 +33,12 @@ class Check(models.Model):
     token_hash = models.CharField(max_length=64, unique=True)
     owner = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now)
-    burns_at = models.DateTimeField(db_index=True)
+    burns_at = models.DateTimeField(db_index=True, default=five_minutes_from_now)
     key_destroyed_at = models.DateTimeField(null=True)
     lab = models.BooleanField(default=False)
     refused = models.JSONField(default=list)
 
     objects = LiveChecks()
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.burns_at is None:
-            self.burns_at = self.created_at + dt.timedelta(seconds=settings.CHECK_SECONDS)
-        super().save(*args, **kwargs)
 
 
 class State(models.TextChoices):
@@ -58,6 +56,8 @@ class Detection(models.Model):
     label = models.CharField(max_length=80)
     sealed_key = models.BinaryField(null=True)
     candidates = models.JSONField(default=list)
+    distinctive = models.BooleanField(default=False)  # only this provider's keys look so
+    notices = models.JSONField(default=list)
     provider = models.CharField(max_length=60, blank=True)
     base_url = models.CharField(max_length=300, blank=True)
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)

@@ -1,0 +1,68 @@
+# TestKey from a fresh clone: `make run`. `make lab` is the same with recorded answers: nothing is sent.
+# PORT and TESTKEY_DATA_DIR count, from the environment or after the target: make run PORT=8001
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+CODE := manage.py testkey probes tests benchmarks
+
+.PHONY: run lab admin test check proof bench clean chromium
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.run
+	@$(PY) manage.py dev
+
+lab: $(VENV)/.run
+	@$(PY) manage.py dev --lab
+
+admin: $(VENV)/.run
+	@$(PY) manage.py migrate --verbosity 0
+	@$(PY) manage.py createsuperuser
+
+test: $(VENV)/.dev chromium
+	@$(PY) -m pytest
+
+# Deploy checks judge the settings of a public machine, in a data folder of their own.
+check: $(VENV)/.dev
+	@$(PY) -m ruff check $(CODE)
+	@$(PY) -m ruff format --check $(CODE)
+	@$(PY) -m mypy $(CODE)
+	@export TESTKEY_DATA_DIR=$(VENV)/check TESTKEY_LAB_URL= && \
+	$(PY) manage.py makemigrations --check --dry-run && \
+	TESTKEY_ALLOWED_HOSTS=testkey.example $(PY) manage.py check --deploy --fail-level WARNING
+
+# A made-up key goes through, is burned, and is searched for.
+proof: $(VENV)/.run
+	@$(PY) manage.py proof
+
+bench: $(VENV)/.dev
+	@for file in benchmarks/[a-z]*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
+
+# The data folder stays.
+clean:
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Browser tests need Chromium. In CI they may not be skipped.
+chromium:
+	@command -v chromium >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests" && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	{ echo "No Chromium here: the browser tests are skipped."; [ "$${CI:-}" != true ]; }
+
+# Stamps: dependencies are installed again when their list has changed.
+
+$(VENV)/.run: requirements.txt | $(PY)
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run | $(PY)
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "TestKey needs Python 3.11 or newer. Name one: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	{ rm -rf $(VENV); echo "Python has no venv here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -1,0 +1,91 @@
+"""Destroying: keys when their probing has ended, everything when its five minutes are over or the button is pressed.
+
+Data keys go first: without them the rows are unreadable, whatever becomes of the rows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django_q.models import Failure
+
+from probes import seal
+from probes.models import Check, Detection, State
+
+log = logging.getLogger("testkey.burn")
+
+UNFINISHED = (State.QUEUED, State.PROBING, State.NEEDS_CHOICE)
+
+
+def burn(check_ids: Iterable[int]) -> int:
+    """Destroy the checks' data keys, then their rows. Returns their number; a full disk leaves unreadable rows."""
+    ids = list(check_ids)
+    for check_id in ids:
+        seal.destroy(seal.KEYS, check_id)
+        seal.destroy(seal.RESULTS, check_id)
+    try:
+        return Check.objects.filter(pk__in=ids).delete()[0] if ids else 0
+    except DatabaseError as error:
+        log.warning("rows of %d burned checks are not deleted yet: %s", len(ids), type(error).__name__)
+        return 0
+
+
+def sweep() -> int:
+    """Burn what is due, forget keys whose time is over. Returns how many rows changed. Never raises DatabaseError."""
+    try:
+        due = list(Check.objects.filter(burns_at__lte=timezone.now()).values_list("pk", flat=True)[:1000])
+        return burn(due) + end_overdue()
+    except DatabaseError as error:
+        log.warning("sweep failed: %s", type(error).__name__)
+        return 0
+
+
+def end_overdue() -> int:
+    """End detections whose key must be gone by now: their worker died, or none ever came."""
+    latest = timezone.now() - dt.timedelta(seconds=settings.KEY_SECONDS)
+    rows = Detection.objects.filter(state__in=(State.QUEUED, State.PROBING), queued_at__lte=latest)
+    checks = set(rows.values_list("check_of_id", flat=True))
+    if not checks:
+        return 0
+    ended = rows.update(state=State.DONE, sealed_key=None, claim="")
+    forget_keys(checks)
+    return ended
+
+
+def forget_keys(check_ids: Iterable[int]) -> None:
+    """Destroy the data key for pasted keys of each of these checks in which nothing waits for its key any more."""
+    with transaction.atomic():
+        finished = Check.objects.filter(pk__in=list(check_ids), key_destroyed_at=None).exclude(
+            pk__in=Detection.objects.filter(Q(state__in=UNFINISHED)).values("check_of_id")
+        )
+        for check_id in list(finished.values_list("pk", flat=True)):
+            seal.destroy(seal.KEYS, check_id)
+            Check.objects.filter(pk=check_id).update(key_destroyed_at=timezone.now())
+
+
+def truncate_log() -> bool:
+    """Empty SQLite's write-ahead log, which keeps the bytes of deleted rows. False if a reader was in the way."""
+    if connection.vendor != "sqlite":
+        return True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy = cursor.fetchone()[0]
+        return not busy
+    except DatabaseError:
+        return False
+
+
+def burn_task() -> None:
+    """The queue's own minute task: what the burner does each second, for a site that runs without it."""
+    sweep()
+    truncate_log()
+    Failure.objects.all().delete()
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()

@@ -1,0 +1,170 @@
+"""The probes of one key: what to ask now, given what has been answered. Pure; nothing is sent here.
+
+An official origin is asked all free probes at once, those that need an earlier finding after it.
+A custom base URL is asked the claimed provider's model list, and without the key the status pages
+by which gateway software shows itself; software that is recognised is then asked its own probes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from probes import evidence
+from probes.client import Call
+from probes.evidence import Finding
+from probes.exchange import Exchange
+from probes.seed import Catalogue, Probe, Protocol, Provider, Sender
+
+CLAIM_WITHOUT_CHOICE = "openai"  # what a relay most often says that it is
+MAX_CALLS = 24  # of one key
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One call to make, and how its answer is read."""
+
+    probe: Probe
+    sender: Sender | Protocol
+    call: Call
+
+
+class Examination:
+    """provider: whose key it is said to be, None = nothing said. base_url: "" = the provider's own origins."""
+
+    def __init__(self, catalogue: Catalogue, provider: Provider | None, base_url: str, today: dt.date) -> None:
+        self.catalogue = catalogue
+        self.provider = provider
+        self.base_url = base_url
+        self.gateway: str | None = None
+        self._days = {"today": today.isoformat(), "month_ago": (today - dt.timedelta(days=30)).isoformat()}
+        self._facts: dict[str, Any] = {}
+        self._answers: dict[str, Exchange] = {}
+        self._asked: set[str] = set()
+        self._open = 0
+        self._round = 1
+
+    def next(self) -> list[Ask]:
+        """Calls that can be made now and have not been. Empty while answers are awaited, or when all is done."""
+        asks = self._official() if not self.base_url else self._custom()
+        fresh = [a for a in asks if str(a.call) not in self._asked][: MAX_CALLS - len(self._asked)]
+        self._asked |= {str(a.call) for a in fresh}
+        self._open += len(fresh)
+        return fresh
+
+    @property
+    def done(self) -> bool:
+        return self._open == 0
+
+    def answer(self, ask: Ask, exchange: Exchange) -> list[Finding]:
+        """The findings of an answer: usually one; more when it shows which software had answered before."""
+        self._open -= 1
+        self._answers[str(ask.call)] = exchange
+        finding = self._read(ask, exchange)
+        return [finding, *(self._recognise() if self.base_url and self._open == 0 else [])]
+
+    def _read(self, ask: Ask, exchange: Exchange) -> Finding:
+        finding = evidence.read(self.catalogue, ask.sender, ask.probe, exchange)
+        for item in finding["evidence"]:
+            if item["value"] is not None:
+                self._facts.setdefault(item["metric"], item["value"])
+        if self.base_url:
+            finding["marks"] = self._marks(exchange)
+        return finding
+
+    # An official origin
+
+    def _official(self) -> list[Ask]:
+        if self.provider is None:
+            return []
+        asks = [self._ask(self.provider, p, self.provider.origin(p)) for p in self.provider.probes]
+        return [a for a in asks if a]
+
+    def _ask(self, sender: Sender, probe: Probe, base: str) -> Ask | None:
+        """None for a probe that spends, or whose variables are not known (yet)."""
+        values = self._days | {n: str(v) for n, v in self._facts.items() if isinstance(v, str | int)}
+        if probe.spends or not all(name in values for name in probe.variables):
+            return None
+        path = re.sub(r"\{(\w+)\}", lambda m: quote(values[m[1]], safe=""), probe.path)
+        call = Call(
+            method=probe.method,
+            url=base + path,
+            headers={**sender.headers, **probe.headers},
+            auth=sender.auth if probe.sends_key else "",
+            body=_filled(probe.body, values),
+        )
+        return Ask(probe, sender, call)
+
+    # A custom base URL
+
+    @property
+    def _root(self) -> str:
+        """The base URL without a closing /v1, which the probes' own paths bring."""
+        return re.sub(r"/v1(?:beta)?$", "", self.base_url)
+
+    def _custom(self) -> list[Ask]:
+        if self.gateway:
+            gateway = self.catalogue.gateways[self.gateway]
+            asks = [self._ask(gateway, p, self._root) for p in gateway.probes]
+        else:
+            asks = [self._claimed()]
+            for gateway in self.catalogue.gateways.values():
+                asks += [self._ask(gateway, p, self._root) for p in gateway.probes if not p.sends_key]
+        return [a for a in asks if a]
+
+    def _claimed(self) -> Ask | None:
+        """The model list, as the protocol of the claimed provider asks for it."""
+        protocols = self.catalogue.shared.protocols
+        protocol = protocols.get(self.provider.protocol if self.provider else "", protocols["openai"])
+        call = Call("GET", self._root + protocol.models.path, dict(protocol.headers), protocol.auth)
+        return Ask(protocol.models, protocol, call)
+
+    def _marks(self, exchange: Exchange) -> dict[str, dict[str, list[str]]]:
+        """Fingerprints that this answer shows, by gateway and by provider."""
+        return {
+            kind: {s.slug: found for s in senders if (found := evidence.marks(s, exchange))}
+            for kind, senders in (
+                ("gateways", self.catalogue.gateways.values()),
+                ("providers", self.catalogue.providers.values()),
+            )
+        }
+
+    def _recognise(self) -> list[Finding]:
+        """After the first round: the software with most marks. What it had answered is read anew by its own rules."""
+        if self.gateway or self._round > 1:
+            return []
+        self._round = 2
+        counts = {
+            slug: len({m for x in self._answers.values() for m in evidence.marks(gateway, x)})
+            for slug, gateway in self.catalogue.gateways.items()
+        }
+        best = max(counts, key=lambda slug: counts[slug], default=None)
+        if best is None or not counts[best]:
+            return []
+        self.gateway = best
+        gateway = self.catalogue.gateways[best]
+        again = []
+        for probe in gateway.probes:
+            ask = self._ask(gateway, probe, self._root)
+            exchange = self._answers.get(str(ask.call)) if ask else None
+            if ask and exchange:
+                again.append(self._read(ask, exchange))
+        return again
+
+
+def _filled(body: Any, values: dict[str, str]) -> Any:
+    """A body with its variables: a string that is one variable becomes its value."""
+    if body is None:
+        return None
+    text = re.sub(r'"\{(\w+)\}"', lambda m: json.dumps(values[m[1]]), json.dumps(body))
+    return json.loads(text)
+
+
+def latest(findings: list[Finding]) -> list[Finding]:
+    """One finding a call: what was read anew replaces what it was read as before."""
+    by_call = {f["call"]: f for f in findings}
+    return list(by_call.values())

@@ -1,0 +1,188 @@
+"""The form: keys, one a line; a provider or "find out"; a base URL or none. It says for each line where it would go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from probes import guard, words
+from probes.examination import CLAIM_WITHOUT_CHOICE
+from probes.models import State, current
+from probes.paste import Pasted, lines
+from probes.seed import Catalogue, Provider
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One key and where it goes: `provider` "" and state needs_choice where nobody has said yet."""
+
+    pasted: Pasted
+    provider: str
+    base_url: str
+    state: State
+    candidates: tuple[str, ...]
+
+
+@dataclass
+class Plan:
+    keys: list[Planned] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)  # {"line", "reason"}
+
+
+class Unechoed:
+    """A widget that never prints what was posted: it may be a key."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
+class KeysWidget(Unechoed, forms.Textarea):
+    pass
+
+
+class BaseUrlWidget(Unechoed, forms.TextInput):
+    pass
+
+
+class DestinationForm(forms.Form):
+    """Where a key goes: a provider, or a base URL, or neither."""
+
+    provider = forms.ChoiceField(
+        label=_("Provider"),
+        required=False,
+        error_messages={"invalid_choice": _("There is no such provider here; choose one of the list.")},
+    )
+    base_url = forms.CharField(
+        label=_("Base URL"),
+        required=False,
+        max_length=300,
+        error_messages={"max_length": _("The base URL is longer than %(limit_value)d characters.")},
+        widget=BaseUrlWidget(
+            attrs={"inputmode": "url", "autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
+        ),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.catalogue: Catalogue = current()
+        named = sorted((p.name.casefold(), slug, p.name) for slug, p in self.catalogue.providers.items())
+        choices: Any = [("", _("find out")), *((slug, name) for _key, slug, name in named)]
+        self.fields["provider"].choices = choices  # type: ignore[attr-defined]
+
+    def clean_base_url(self) -> str:
+        text = self.cleaned_data["base_url"].strip()
+        if not text:
+            return ""
+        try:
+            return guard.base_url(text, tuple(settings.PRIVATE_GATEWAYS))
+        except guard.BaseUrlError as error:
+            raise forms.ValidationError(str(words.BASE_URL_FAULTS[error.args[0]])) from None
+
+    def clean(self) -> dict[str, Any]:
+        """A base URL that is a provider's own is that provider, at its own origins."""
+        cleaned = super().clean() or self.cleaned_data
+        if self.errors:
+            return cleaned
+        host = urlsplit(cleaned["base_url"]).netloc
+        owner = next((s for s, p in self.catalogue.providers.items() if host and host in _origin_hosts(p)), "")
+        if owner and cleaned["provider"] not in ("", owner):
+            reason = words.BASE_URL_FAULTS["other_provider"] % {"detail": self.catalogue.providers[owner].name}
+            self.add_error("base_url", reason)
+        return cleaned | {"provider": owner, "base_url": ""} if owner else cleaned
+
+    @property
+    def default_claim(self) -> str:
+        """What a base URL is taken to speak when nobody says: OpenAI's protocol."""
+        return CLAIM_WITHOUT_CHOICE if CLAIM_WITHOUT_CHOICE in self.catalogue.providers else ""
+
+
+class CheckForm(DestinationForm):
+    keys = forms.CharField(
+        label=_("Keys"),
+        strip=False,
+        max_length=400_000,
+        error_messages={
+            "required": _("Paste at least one key."),
+            "max_length": _("This is more text than %(limit_value)d characters; paste the keys alone."),
+        },
+        widget=KeysWidget(
+            attrs={"rows": 5, "spellcheck": "false", "autocomplete": "off", "autocapitalize": "none", "wrap": "off"}
+        ),
+    )
+    field_order = ("keys", "provider", "base_url")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.plan = Plan()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if self.errors:
+            return cleaned
+        pasted = lines(cleaned["keys"], self.catalogue)
+        self._check_count(pasted)
+        if not self.errors:
+            self.plan = self._planned(pasted, cleaned["provider"], cleaned["base_url"])
+            if not self.plan.keys:
+                self.add_error("keys", _("None of these lines holds a key that can be sent."))
+        return cleaned
+
+    def _check_count(self, pasted: list[Pasted]) -> None:
+        if not pasted:
+            self.add_error("keys", self.fields["keys"].error_messages["required"])
+        if len(pasted) > settings.MAX_KEYS:
+            message = ngettext_lazy(
+                "At most %(most)d key at once; these are %(count)d.",
+                "At most %(most)d keys at once; these are %(count)d.",
+                settings.MAX_KEYS,
+            )
+            self.add_error("keys", message % {"most": settings.MAX_KEYS, "count": len(pasted)})
+
+    def _planned(self, pasted: list[Pasted], provider: str, base_url: str) -> Plan:
+        plan = Plan()
+        for found in pasted:
+            line = self._contradiction(found, provider)
+            if line.fault:
+                reason = str(words.FAULTS[line.fault]) % {"detail": line.detail}
+                plan.refused.append({"line": line.line, "reason": reason})
+            else:
+                plan.keys.append(self._one(line, provider, base_url))
+        return plan
+
+    def _contradiction(self, line: Pasted, provider: str) -> Pasted:
+        """Another's distinctive shape beats the operator's choice: the key would go to a stranger."""
+        match = line.match
+        if line.fault or not provider or not match.distinctive or match.candidates == (provider,):
+            return line
+        owner = self.catalogue.providers[match.candidates[0]].name
+        return replace(line, secret=None, fault="wrong_provider", detail=owner)
+
+    def _one(self, line: Pasted, provider: str, base_url: str) -> Planned:
+        match = line.match
+        known = provider or (match.candidates[0] if match.distinctive else "")
+        if base_url:
+            known = known or self.default_claim
+        state = State.QUEUED if known else State.NEEDS_CHOICE
+        return Planned(line, known, base_url, state, match.candidates)
+
+
+class ChoiceForm(DestinationForm):
+    """For one key that waits: the provider whose it is, or the base URL that it came with."""
+
+    line = forms.IntegerField()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if not self.errors and not cleaned["provider"] and not cleaned["base_url"]:
+            self.add_error("provider", _("Choose a provider, or give the base URL that the key came with."))
+        return cleaned | {"provider": cleaned.get("provider") or self.default_claim}
+
+
+def _origin_hosts(provider: Provider) -> set[str]:
+    return {urlsplit(origin).netloc for origin in provider.origins.values()}

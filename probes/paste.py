@@ -1,0 +1,193 @@
+"""Telling pasted keys apart: the normal form of a line, its faults, and whose key it may be. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from probes.secret import Secret
+from probes.seed import Catalogue, KeyShape
+
+SHORTEST, LONGEST = 8, 4096
+LABEL_FROM = 30  # only longer keys show their last four characters
+
+_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "”": "”", "‘": "’", "’": "’", "«": "»", "„": "“"}
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,40}"
+_ASSIGNMENT = re.compile(rf"(?:export\s+|set\s+|setx\s+|\$env:|-e\s+|ENV\s+)?({_NAME})\s*=\s*(\S.*)", re.I)
+_PAIR = re.compile(rf"""["']({_NAME})["']\s*:\s*(\S.*)""")
+_HEADER = re.compile(r"(authorization|api-?key|x-api-key|x-goog-api-key|xi-api-key|api_key|token)\s*:\s*(\S.*)", re.I)
+_SCHEME = re.compile(r"(?:bearer|token|key)\s+(\S.*)", re.I)
+_PLACEHOLDER = re.compile(
+    r"<.*>|\{+.*\}+|\$\{?\w+\}?|%\w+%|(?:process\.env|os\.environ|os\.getenv)\b.*"
+    r"|.*(?:your|my|insert|enter|paste)[-_]?(?:\w+[-_])*?(?:api[-_]?)?(?:key|token|secret).*"
+    r"|(?:[a-z]{2,5}[-_])*(?:x{4,}|0{8,}|1234567890?|abcdef\w*|\.{2,})|changeme|change[-_]me|placeholder|example|none|null"
+    r"|(?:sk|key|token|api[-_]?key)",
+    re.I,
+)
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+
+
+@dataclass(frozen=True)
+class Match:
+    """Who may own a key, by its shape alone."""
+
+    candidates: tuple[str, ...] = ()  # provider slugs, ranked
+    distinctive: bool = False  # exactly one provider's keys look so
+    gateway: str = ""  # software whose generator makes such keys
+    shape: KeyShape | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Pasted:
+    """One line that is not blank. Either a key, or a fault (a slug of `words.FAULTS`) and nothing of the line.
+
+    detail: what the fault's message names (a trade, a provider's reason, a line). notices: what was dropped.
+    """
+
+    line: int
+    secret: Secret | None = None
+    label: str = ""
+    fault: str = ""
+    detail: str = ""
+    notices: tuple[str, ...] = ()
+    match: Match = field(default_factory=Match)
+
+
+def lines(text: str, catalogue: Catalogue) -> list[Pasted]:
+    """Every line of a paste that is neither blank nor a comment, judged. Never raises."""
+    seen: dict[Secret, int] = {}
+    found = []
+    for number, raw in _numbered(text):
+        pasted = _line(number, raw, catalogue)
+        if pasted is None:
+            continue
+        if pasted.secret and pasted.secret in seen:
+            pasted = Pasted(number, fault="repeated", detail=str(seen[pasted.secret]))
+        elif pasted.secret:
+            seen[pasted.secret] = number
+        found.append(pasted)
+    return found
+
+
+def _numbered(text: str) -> Iterator[tuple[int, str]]:
+    """Lines by number from 1; the body of a private key is one line, its first."""
+    inside = False
+    for number, raw in enumerate(re.split(r"\r\n|\n|\r", text), 1):
+        if inside:
+            inside = "-----END" not in raw
+            continue
+        inside = bool(_PRIVATE_KEY.search(raw)) and "-----END" not in raw
+        yield number, raw
+
+
+def _line(number: int, raw: str, catalogue: Catalogue) -> Pasted | None:
+    if _PRIVATE_KEY.search(raw):
+        return Pasted(number, fault="private_key")
+    value, name, notices = normal_form(raw)
+    if not value or value.startswith("#"):
+        return None
+    fault, detail = _fault(value, catalogue)
+    if fault:
+        return Pasted(number, fault=fault, detail=detail, notices=notices)
+    match = whose(value, catalogue)
+    return Pasted(number, Secret(value), _label(number, value, name, match, catalogue), notices=notices, match=match)
+
+
+def normal_form(raw: str) -> tuple[str, str, tuple[str, ...]]:
+    """A line without what is not the key: (value, variable name or "", notices). Layer by layer."""
+    visible = "".join(c for c in raw if not _invisible(c))
+    notices = ("invisible",) if visible != raw else ()
+    value, name = visible, ""
+    while True:
+        before = value
+        value = value.strip().rstrip(",;").rstrip()
+        if len(value) >= 2 and _QUOTES.get(value[0]) == value[-1]:
+            value = value[1:-1]
+            continue
+        for pattern in (_PAIR, _HEADER, _ASSIGNMENT):
+            found = pattern.fullmatch(value)
+            if found:
+                name, value = (name or found[1] if pattern is not _HEADER else name), found[2]
+                break
+        else:
+            found = _SCHEME.fullmatch(value)
+            value = found[1] if found else value
+        if value == before:
+            return value, name, notices
+
+
+def _invisible(c: str) -> bool:
+    """Format characters, variation selectors and fillers: they come with a copy and are no part of any key."""
+    return unicodedata.category(c) == "Cf" or c in "\u034f\u115f\u1160\u3164\uffa0\u2800" or "\ufe00" <= c <= "\ufe0f"
+
+
+def _fault(value: str, catalogue: Catalogue) -> tuple[str, str]:
+    """(slug, detail) of what makes this no key; ("", "") for a key."""
+    if any(unicodedata.category(c) == "Cc" for c in value):
+        return "control", ""
+    if re.match(r"[a-z][a-z0-9+.-]*://", value, re.I):
+        return "url", ""
+    if re.search(r"\s", value):
+        return "sentence", ""
+    if _PLACEHOLDER.fullmatch(value):
+        return "placeholder", ""
+    if "*" in value or "…" in value or "•" in value or "..." in value or re.search(r"x{8,}", value, re.I):
+        return "masked", ""
+    if not all("!" <= c <= "~" for c in value):
+        return "non_ascii", ""
+    if len(value) < SHORTEST:
+        return "too_short", ""
+    if len(value) > LONGEST:
+        return "too_long", ""
+    return _foreign(value, catalogue)
+
+
+def _foreign(value: str, catalogue: Catalogue) -> tuple[str, str]:
+    for neighbour in catalogue.shared.neighbours:
+        if re.fullmatch(neighbour.pattern, value):
+            return "neighbour", neighbour.name
+    match = whose(value, catalogue)
+    if match.shape and match.shape.refuse:
+        return "refused_kind", match.shape.refuse
+    if not match.distinctive and _doubled(value, catalogue):
+        return "doubled", ""
+    return "", ""
+
+
+def _doubled(value: str, catalogue: Catalogue) -> bool:
+    half, odd = divmod(len(value), 2)
+    return not odd and value[:half] == value[half:] and whose(value[:half], catalogue).distinctive
+
+
+def whose(key: str, catalogue: Catalogue) -> Match:
+    """Candidates by shape. A distinctive shape hides the vendors that merely also match."""
+    sure: list[tuple[str, KeyShape]] = []
+    maybe: list[tuple[str, KeyShape]] = []
+    for provider in catalogue.providers.values():
+        shapes = [s for s in provider.key_shapes if re.fullmatch(s.pattern, key)]
+        if shapes:
+            best = min(shapes, key=lambda s: s.kind != "distinctive")
+            (sure if best.kind == "distinctive" else maybe).append((provider.slug, best))
+    gateway = next(
+        (g.slug for g in catalogue.gateways.values() for s in g.key_shapes if re.fullmatch(s.pattern, key)), ""
+    )
+    found = sure or maybe
+    return Match(
+        candidates=tuple(slug for slug, _ in found),
+        distinctive=len(sure) == 1,
+        gateway="" if sure else gateway,
+        shape=found[0][1] if found else None,
+    )
+
+
+def _label(number: int, value: str, name: str, match: Match, catalogue: Catalogue) -> str:
+    """The variable name it came with; else public beginning, … and the last four; else the line."""
+    if name and not whose(name, catalogue).candidates:
+        return name
+    if len(value) <= LABEL_FROM:
+        return f"line {number}"
+    shape = match.shape
+    prefix = shape.prefix if shape and value.startswith(shape.prefix) else ""
+    return f"{prefix}…{value[-4:]}"

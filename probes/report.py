@@ -1,0 +1,262 @@
+"""The report of a check: the public JSON shape, from stored rows or from a run on the command line. Pure.
+
+The shape is public (docs/json.md): later versions add to it and never change it.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from probes import verdict, words
+from probes.evidence import Finding
+from probes.examination import latest
+from probes.seed import Catalogue, Gateway, Provider
+from probes.verdict import Case, Conclusion
+
+PUBLIC_FINDING = (
+    *("probe", "call", "status", "elapsed_ms", "request_id", "code", "message", "verdict", "cause"),
+    "evidence",
+)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One key as it stands now: what was stored of it, and its findings opened."""
+
+    line: int
+    label: str
+    state: str
+    candidates: list[str]
+    distinctive: bool
+    provider: str
+    base_url: str
+    key_destroyed_at: dt.datetime | None
+    findings: list[Finding]
+    interrupted: bool = False
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A key's public report, and beside it what only the page needs."""
+
+    json: dict[str, Any]
+    case: Case
+    conclusion: Conclusion
+    notices: tuple[str, ...]
+
+
+def report(catalogue: Catalogue, key: Examined) -> Reported:
+    provider = catalogue.providers.get(key.provider)
+    findings = _in_order(latest(key.findings), catalogue, provider)
+    case = Case(catalogue, provider, key.base_url, key.distinctive, findings, key.interrupted)
+    done = verdict.conclude(case)
+    shown = {
+        "line": key.line,
+        "label": key.label,
+        "state": key.state,
+        "candidates": key.candidates,
+        "provider": key.provider or None,
+        "gateway": done.gateway,
+        "origin": origin(provider, key.base_url),
+        "identity": {
+            "state": done.identity,
+            "evidence": [str(words.IDENTITY_EVIDENCE[slug]) % values for slug, values in done.identity_evidence],
+        },
+        "verdict": done.verdict,
+        "cause": done.cause,
+        "ability_to_pay": done.ability_to_pay,
+        "key_destroyed_at": key.key_destroyed_at.isoformat() if key.key_destroyed_at else None,
+        "findings": [{name: f[name] for name in PUBLIC_FINDING} for f in findings],
+        "models": done.models,
+        "capabilities": done.capabilities,
+        "path": [
+            {"step": step, "state": state, "reason": str(words.PATH_REASONS[reason])}
+            for step, state, reason in done.path
+        ],
+        "next_actions": [],
+    }
+    if key.state == "done":
+        shown["next_actions"] = [_action(slug, case, done, key.line) for slug in done.next_actions]
+    return Reported(shown, case, done, key.notices)
+
+
+def _in_order(findings: list[Finding], catalogue: Catalogue, provider: Provider | None) -> list[Finding]:
+    """As the catalogue lists the probes, not as the answers happened to arrive."""
+    senders = [*([provider] if provider else []), *catalogue.gateways.values()]
+    names = [probe.name for sender in senders for probe in sender.probes]
+    return sorted(findings, key=lambda f: names.index(f["probe"]) if f["probe"] in names else len(names))
+
+
+def origin(provider: Provider | None, base_url: str) -> str | None:
+    """Where the key was or will be sent: the base URL, or the provider's first origin."""
+    return base_url or (next(iter(provider.origins.values())) if provider else None)
+
+
+def host(reported: Reported) -> str:
+    """The host that a verdict is about: the one that accepted, else that was asked."""
+    findings = reported.case.findings
+    said = next((f for f in findings if f["accepted"]), None) or next((f for f in findings if f["proves_key"]), None)
+    url = said["call"].partition(" ")[2] if said else reported.json["origin"] or ""
+    return urlsplit(url).hostname or ""
+
+
+def of_check(
+    catalogue: Catalogue,
+    keys: list[Examined],
+    refused: list[dict[str, Any]],
+    created_at: dt.datetime,
+    burns_at: dt.datetime,
+    lab: bool,
+) -> tuple[dict[str, Any], list[Reported]]:
+    """The whole document, and each key's report for the page."""
+    reports = [report(catalogue, key) for key in keys]
+    running = any(key.state in ("queued", "probing") for key in keys)
+    return {
+        "check": {
+            "created_at": created_at.isoformat(),
+            "burns_at": burns_at.isoformat(),
+            "state": "running" if running else "done",
+            "lab": lab,
+        },
+        "detections": [r.json for r in reports],
+        "refused": refused,
+    }, reports
+
+
+# Next actions, and what each gives to take along
+
+
+def _action(slug: str, case: Case, done: Conclusion, line: int) -> dict[str, Any]:
+    label, reason = words.ACTIONS[slug]
+    text = str(reason)
+    if slug == "add-permission" and done.cause:
+        text = words.cause_text(done.cause) or text
+    if slug == "human-review":
+        text = str(words.PATH_REASONS[next((r for _s, state, r in done.path if state != "yes"), "not_proved")])
+    return {"slug": slug, "label": str(label), "reason": text, "href": _href(slug, case, done, line)}
+
+
+def _href(slug: str, case: Case, done: Conclusion, line: int) -> str | None:
+    """An admin page, the provider's page where it is done, or the place on this page with something to copy."""
+    provider, gateway = case.provider, case.catalogue.gateways.get(done.gateway or "")
+    links = dict(gateway.links if gateway else provider.links if provider else {})
+    if slug == "add-provider-config":
+        return _config_link(provider, gateway, case.base_url)
+    if slug == "fill-pricing" and provider:
+        return f"/admin/probes/aimodel/?{urlencode({'provider__slug__exact': provider.slug})}"
+    if slug == "top-up":
+        return links.get("billing") or links.get("keys")
+    if slug in ("replace-key", "add-permission"):
+        return links.get("keys")
+    if slug == "change-region":
+        return links.get("docs")
+    return f"#{take_along_id(slug, line)}"
+
+
+def take_along_id(slug: str, line: int) -> str:
+    return f"line-{line}-{slug}"
+
+
+def _config_link(provider: Provider | None, gateway: Gateway | None, base_url: str) -> str:
+    if provider and not base_url:
+        return f"/admin/probes/provider/?{urlencode({'slug__exact': provider.slug})}"
+    name = urlsplit(base_url).hostname or ""
+    prefilled = {"name": name, "slug": name.replace(".", "-"), "auth": gateway.auth if gateway else "bearer"}
+    return f"/admin/probes/provider/add/?{urlencode(prefilled)}"
+
+
+def take_along(reported: Reported) -> dict[str, str]:
+    """Texts to copy, by action slug. None of them holds a key: placeholders stand where one belongs."""
+    shown = reported.json
+    texts = {
+        "human-review": summary(reported),
+        "add-monitoring": f"*/15 * * * *  python manage.py checkkey{_flags(shown)} --json < /path/to/the-key",
+        "set-route": _route(reported),
+        "wait": f"python manage.py checkkey{_flags(shown)}",
+    }
+    if shown["models"]["covered"]:
+        texts["import-inventory"] = _inventory(reported)
+    return {slug: texts[slug] for slug in (a["slug"] for a in shown["next_actions"]) if slug in texts}
+
+
+def _flags(shown: dict[str, Any]) -> str:
+    provider = f" --provider {shown['provider']}" if shown["provider"] else ""
+    return f"{provider} --base-url {shown['origin']}" if shown["gateway"] else provider
+
+
+def _safe(label: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in label).strip("-").lower() or "line"
+
+
+def _inventory(reported: Reported) -> str:
+    """CSV of the covered models that this key may see. All of it is catalogue rows: no formula comes in."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(["provider", "model", "context_window", "input_usd_per_million", "output_usd_per_million"])
+    seen = set(reported.json["models"]["covered"])
+    for model in reported.case.provider.models if reported.case.provider else ():
+        if model.id in seen:
+            prices = ["" if p is None else p for p in (model.input_price, model.output_price)]
+            rows.writerow([reported.json["provider"], model.id, model.context_window or "", *prices])
+    return out.getvalue()
+
+
+def _route(reported: Reported) -> str:
+    """A route for LiteLLM's config.yaml."""
+    shown, lines = reported.json, ["model_list:"]
+    for model in shown["models"]["covered"][:20] or ["MODEL"]:
+        lines += [
+            f"  - model_name: {model}",
+            "    litellm_params:",
+            f"      model: {shown['provider'] or 'openai'}/{model}",
+            f"      api_base: {shown['origin']}",
+            f"      api_key: os.environ/{_safe(shown['label']).replace('-', '_').upper()}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def summary(reported: Reported) -> str:
+    """What to send to a person: everything that was seen, without the key."""
+    shown = reported.json
+    lines = [
+        f"TestKey, key {shown['label']} (line {shown['line']})",
+        f"Whose: {identity_text(reported)}",
+        *(f"  - {text}" for text in shown["identity"]["evidence"]),
+        f"Verdict: {words.verdict_text(shown['verdict'], shown['cause'], host(reported))}"
+        + (f" ({shown['cause']})" if shown["cause"] else ""),
+        f"Able to pay: {words.ABILITY_TO_PAY[shown['ability_to_pay']]}",
+        "Path: " + ", ".join(f"{words.STEPS[s['step']]} {words.STEP_STATES[s['state']]}" for s in shown["path"]),
+    ]
+    for f in shown["findings"]:
+        parts = [f["call"], str(f["status"] or f["cause"]), f"{f['elapsed_ms']} ms"]
+        lines.append("  ".join([*parts, *(x for x in (f["code"], f["request_id"]) if x)]))
+        lines += [f"    {e['metric']} = {plain(e)}" for e in f["evidence"] if e["value"] is not None]
+    return "\n".join(lines) + "\n"
+
+
+def plain(evidence: dict[str, Any]) -> str:
+    """A metric's value and unit in a line; "" for none."""
+    value, unit = evidence["value"], evidence["unit"]
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(words.YES if value else words.NO)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if unit == "time":
+        return dt.datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{value} {unit}" if unit else str(value)
+
+
+def identity_text(reported: Reported) -> str:
+    """The identity as a sentence."""
+    done, case = reported.conclusion, reported.case
+    name = case.provider.name if case.provider else ""
+    other = next((v.get("software") or v.get("sender") for _s, v in done.identity_evidence if len(v) > 1), "")
+    return str(words.IDENTITIES[done.identity][0]) % {"name": name, "other": other}

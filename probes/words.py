@@ -1,0 +1,188 @@
+"""What people read for what code says. Every sentence goes through gettext; the slugs are for code and JSON."""
+
+from __future__ import annotations
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Word = str | Promise
+
+# Why a line was not sent. "Not sent, because " stands before it on the page.
+FAULTS: dict[str, Word] = {
+    "control": _("it holds a control character; copy the key again."),
+    "url": _("it is an address, not a key. A gateway's address goes into the field “Base URL”."),
+    "sentence": _("there are spaces inside; put one key on a line and nothing else."),
+    "placeholder": _("it is a placeholder; put the real key in its place."),
+    "masked": _("it is masked; copy the whole key from where it was made."),
+    "non_ascii": _("it holds letters that no key has; copy the key again."),
+    "too_short": _("it is shorter than 8 characters."),
+    "too_long": _("it is longer than 4096 characters."),
+    "private_key": _("it is a private key, not an API key; it should not be pasted anywhere."),
+    "neighbour": _("it is a key for %(detail)s, not for an AI provider."),
+    "refused_kind": _("it is %(detail)s."),
+    "doubled": _("it is the same key twice in one; paste it once."),
+    "repeated": _("it is the same key as line %(detail)s."),
+    "wrong_provider": _("it has the shape of a key of %(detail)s, not of the provider that you chose."),
+}
+NOTICES: dict[str, Word] = {
+    "invisible": _("Invisible characters that came with the copy were dropped."),
+}
+BASE_URL_FAULTS: dict[str, Word] = {
+    "scheme": _("The base URL must begin with https://."),
+    "user_info": _("The base URL may not hold a user name or a password."),
+    "characters": _("The base URL may hold a host and a path of letters, digits and . _ ~ / - and nothing else."),
+    "port": _("The base URL may not name a port; https alone is asked."),
+    "host": _("The base URL's host is not a valid name."),
+    "address": _("The base URL must name a host, not an address."),
+    "dotless": _("The base URL's host needs a dot: a name that is known on the internet."),
+    "special_name": _("The base URL's host is a name for private use; a host that is known on the internet is needed."),
+    "path": _("The base URL's path may not hold “..”, “.” or “//”."),
+    "other_provider": _("This base URL is %(detail)s's own; choose that provider, or none."),
+}
+
+# (word, shape, tone). Tones are the stylesheet's: yes, warn, no, unknown.
+VERDICTS: dict[str, tuple[Word, str, str]] = {
+    "active": (_("Accepted by %(host)s"), "●", "yes"),
+    "restricted": (_("Works, limited permissions"), "◐", "warn"),
+    "no_credit": (_("Works, no credit"), "○", "warn"),
+    "rate_limited": (_("Works, over its limit now"), "◔", "warn"),
+    "suspended": (_("Account suspended"), "■", "no"),
+    "revoked": (_("Revoked or expired"), "✕", "no"),
+    "leaked": (_("Reported as leaked"), "▲", "no"),
+    "region_blocked": (_("Not answered from our region"), "◇", "unknown"),
+    "invalid": (_("Refused by %(host)s"), "✕", "no"),
+    "unknown": (_("Could not tell"), "?", "unknown"),
+}
+NO_ANSWER: Word = _("Provider did not answer")
+NO_ANSWER_CAUSES = ("timeout", "dns", "tls", "refused", "reset", "blocked", "bad_http", "interrupted")
+
+IDENTITIES: dict[str, tuple[Word, str]] = {
+    "proven": (_("It is %(name)s"), "yes"),
+    "consistent": (_("Fits %(name)s, not proved"), "unknown"),
+    "contradicted": (_("Claims %(name)s, answers as %(other)s"), "no"),
+    "unproven": (_("Not known whose"), "unknown"),
+}
+IDENTITY_EVIDENCE: dict[str, Word] = {
+    "accepted": _("%(host)s accepted it in a call that only a good key passes (%(probe)s)."),
+    "shape": _("Only %(provider)s's keys have this shape."),
+    "chosen": _("You chose %(provider)s; the shape alone does not tell."),
+    "refused": _("%(host)s refused it."),
+    "not_proved": _("No answer has proved it."),
+    "claim": _("Said to be %(claim)s."),
+    "software": _("%(host)s shows itself as %(software)s: %(mark)s."),
+    "sender": _("%(host)s answers as %(sender)s: %(mark)s."),
+    "no_mark": _("%(host)s shows neither what software it runs nor who answers behind it."),
+}
+
+# What stands in the way, by cause; an unknown cause is shown as the machine word alone.
+CAUSES: dict[str, Word] = {
+    "timeout": _("No whole answer came in time."),
+    "dns": _("The host's name could not be found."),
+    "tls": _("The host could not prove who it is."),
+    "refused": _("The host could not be reached."),
+    "reset": _("The connection broke off."),
+    "too_large": _("The answer was larger than any answer of an API."),
+    "not_json": _("The answer was no JSON, so no API's."),
+    "redirected": _("The host sent us elsewhere; keys do not follow redirects."),
+    "blocked": _("The host's address is private or reserved; nothing was sent."),
+    "bad_http": _("The answer broke the rules of HTTP."),
+    "interrupted": _("The probing was interrupted. Nothing is known of the key; check it again."),
+    "unrecognised_answer": _("The answer fits nothing that is documented."),
+    "provider_error": _("The provider has a fault of its own."),
+    "overloaded": _("The provider is overloaded."),
+    "unprovable": _("No free call proves a key here."),
+    "public_list": _("The list answers anyone, so it says nothing about the key."),
+    "keyless": _("Asked without the key."),
+    "invalid_api_key": _("The provider does not know this key."),
+    "insufficient_quota": _("The account's quota is used up."),
+    "insufficient_balance": _("The balance is too low."),
+    "no_balance": _("The balance is used up."),
+    "billing_inactive": _("Billing is not active."),
+    "account_deactivated": _("The account that owns the key has been closed."),
+    "ip_not_allowed": _("The key works from certain addresses only, and ours is not among them."),
+    "referrer_not_allowed": _("The key works from certain web sites only."),
+    "app_not_allowed": _("The key works from certain apps only."),
+    "service_disabled": _("The service is switched off in the key's project."),
+    "unsupported_region": _("The provider does not serve our region; this says nothing about the key."),
+    "expired": _("The key has expired."),
+    "fine_grained": _("The key has the rights that it was given one by one, and no others."),
+    "missing_scope": _("A permission is missing."),
+    "rate_limit_exceeded": _("The key is over its rate limit."),
+    "rate_limited_by_address": _("Our address was over the limit; this says nothing about the key."),
+    "needs_admin_key": _("Only an admin key may read this."),
+    "needs_management_key": _("Only a management key may read this."),
+    "needs_browser_session": _("Only a signed-in browser may read this."),
+    "credit_balance_too_low": _("The credit balance is too low."),
+    "reported_as_leaked": _("The provider has found the key in public and blocked it."),
+}
+
+STEPS: dict[str, Word] = {
+    "identified": _("identified"),
+    "inventory": _("inventory"),
+    "pricing": _("pricing"),
+    "routing": _("routing"),
+    "launch": _("launch"),
+}
+STEP_STATES: dict[str, Word] = {"yes": _("yes"), "no": _("no"), "not_tested": _("not tested")}
+PATH_REASONS: dict[str, Word] = {
+    "accepted_by_origin": _("The provider's own origin accepted the key."),
+    "another_sender": _("Another sender answers than the one claimed."),
+    "refused": _("The key was refused."),
+    "not_proved": _("Whose key it is has not been proved."),
+    "cannot_pay": _("The account cannot pay."),
+    "pay_not_tested": _("Whether the account can pay was not tested."),
+    "no_covered_models": _("We cover no models of this provider."),
+    "models_not_seen": _("The key's own model list was not seen."),
+    "models_visible": _("Covered models are visible to this key."),
+    "covered_models_missing": _("None of the covered models is visible to this key."),
+    "prices_known": _("Every visible covered model has a price."),
+    "prices_missing": _("Some visible covered models have no price yet."),
+    "answers_calls": _("The key is accepted now."),
+    "not_callable_now": _("The key takes no calls now."),
+    "permissions_limited": _("The key's permissions are limited."),
+    "nothing_in_the_way": _("Nothing that was seen is in the way."),
+    "after_identified": _("Waits for: identified."),
+    "after_inventory": _("Waits for: inventory."),
+    "after_pricing": _("Waits for: pricing."),
+    "after_routing": _("Waits for: routing."),
+}
+
+# (label, reason). What there is to take along is made in `report`.
+ACTIONS: dict[str, tuple[Word, Word]] = {
+    "add-provider-config": (_("Add provider config"), _("so that the gateway knows this provider.")),
+    "fill-pricing": (_("Fill pricing"), _("so that what the key can do can be sold.")),
+    "import-inventory": (_("Import inventory"), _("so that the visible models can be offered.")),
+    "set-route": (_("Set route"), _("so that calls reach the key.")),
+    "add-monitoring": (_("Add monitoring"), _("so that a change is seen the same day.")),
+    "human-review": (_("Send to human review"), _("since the evidence does not decide it.")),
+    "top-up": (_("Top up"), _("since the key is good and the account is empty.")),
+    "replace-key": (_("Replace the key"), _("since this one takes no calls any more.")),
+    "add-permission": (_("Add permission"), _("since the key is good and lacks a right.")),
+    "change-region": (_("Change region"), _("since the provider does not serve ours.")),
+    "wait": (_("Wait, then check again"), _("since the answer will change by itself.")),
+}
+
+EVIDENCE_STATES: dict[str, Word] = {
+    "confirmed": _("confirmed"),
+    "partial": _("partially visible"),
+    "invisible": _("this key may not see it"),
+    "not_exposed": _("the provider does not tell"),
+}
+YES: Word = _("yes")
+NO: Word = _("no")
+ABILITY_TO_PAY: dict[str, Word] = {"yes": _("yes"), "no": _("no"), "not_tested": _("not tested")}
+
+
+def cause_text(cause: str | None) -> str:
+    """A cause as a sentence; a cause with a detail ("missing_scope: api.model.read") keeps it."""
+    if not cause:
+        return ""
+    word, _sep, detail = cause.partition(": ")
+    sentence = str(CAUSES.get(word, ""))
+    return f"{sentence.rstrip('.')}: {detail}." if sentence and detail else sentence
+
+
+def verdict_text(verdict: str, cause: str | None, host: str) -> str:
+    if verdict == "unknown" and cause in NO_ANSWER_CAUSES:
+        return str(NO_ANSWER)
+    return str(VERDICTS[verdict][0]) % {"host": host}

@@ -1,0 +1,57 @@
+// Fills the report as findings arrive, counts the clock down, and empties the page at 0:00.
+// Everything works without this file.
+(() => {
+  const report = document.getElementById("report");
+  const copied = document.documentElement.lang ? "✓" : "";
+  let tag = "", ends = 0;
+
+  const gone = () => location.replace(location.href.split("#")[0]);
+  const left = () => Math.max(0, Math.ceil((ends - performance.now()) / 1000));
+
+  function arrange() {
+    const head = report.querySelector(".report-head");
+    ends = performance.now() + head.dataset.left * 1000;
+    report.querySelectorAll(".without-script").forEach((p) => p.remove());
+    report.querySelectorAll(".copy").forEach((block) => {
+      const button = Object.assign(document.createElement("button"), { className: "button plain", textContent: "Copy" });
+      button.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(block.querySelector("pre").textContent);
+        button.textContent = `Copy ${copied}`;
+      });
+      block.append(button);
+    });
+    return head.dataset.running === "yes" || report.querySelector(".key .notice form") !== null;
+  }
+
+  async function poll(started) {
+    if (document.hidden) return setTimeout(poll, 1000, started);
+    const response = await fetch(report.dataset.live, { headers: tag ? { "If-None-Match": tag } : {} }).catch(() => null);
+    if (response && response.status === 404) return gone();
+    if (response && response.status === 200) {
+      tag = response.headers.get("ETag") || "";
+      const open = [...report.querySelectorAll("details[open][id]")].map((d) => d.id);
+      report.innerHTML = await response.text();
+      open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+      if (!arrange()) return;
+    }
+    if (report.querySelector(".report-head").dataset.running !== "yes") return;
+    setTimeout(poll, performance.now() - started < 10000 ? 400 : 2000, started);
+  }
+
+  function tick() {
+    const seconds = left();
+    const time = report.querySelector("#clock time");
+    if (time) time.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    report.querySelector("#clock")?.classList.toggle("soon", seconds <= 60);
+    if (seconds === 0) {
+      report.replaceChildren();
+      return gone();
+    }
+    setTimeout(tick, 500);
+  }
+
+  addEventListener("pageshow", (event) => event.persisted && gone());
+  arrange();
+  tick();
+  if (report.dataset.running === "yes") setTimeout(poll, 200, performance.now());
+})();

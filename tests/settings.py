@@ -1,0 +1,16 @@
+"""The site's own settings on throw-away folders, so that a test run touches no real data."""
+
+import os
+import tempfile
+
+_folder = tempfile.mkdtemp(prefix="testkey-tests-")
+os.environ["TESTKEY_DATA_DIR"] = os.path.join(_folder, "data")
+os.environ["TESTKEY_KEYS_DIR"] = os.path.join(_folder, "keys")
+for _name in ("TESTKEY_LAB_URL", "TESTKEY_ALLOWED_HOSTS", "TESTKEY_DATABASE_URL", "TESTKEY_KEYS_URL"):
+    os.environ.pop(_name, None)
+# Playwright's synchronous API keeps an event loop in the main thread.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+from testkey.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,439 @@
+"""The public pages: from the same rows as detection, whole for every provider, the same bytes for everyone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import re
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.template.loader import render_to_string
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from probes import models, public, seed
+from probes.pages import FAMILIES, account_probes
+from probes.pages import provider_key_probes as family
+
+BURN = "Read-only check. Detection data burns after 5 minutes."
+HF = "/provider-key-probes/huggingface-inventory-fit/"
+
+# The model page's rows, frozen, so that the page's facts hold whatever the catalogue grows into.
+HUGGING_FACE = seed.Provider(
+    slug="huggingface",
+    name="Hugging Face Router",
+    auth="bearer",
+    checked_on=dt.date(2026, 11, 23),
+    protocol="openai",
+    origins={"hub": "https://huggingface.co", "router": "https://router.huggingface.co"},
+    models=(seed.AIModel("meta-llama/Llama-3.1-8B-Instruct"),),
+    probes=(
+        seed.Probe(
+            "current_key",
+            "GET /api/whoami-v2",
+            rules=(),
+            proves_key=True,
+            metrics=tuple(
+                seed.Reading(name)
+                for name in ["key_valid", "owner_id", "organization_id", "token_type", "token_role", "token_scopes"]
+            ),
+        ),
+        seed.Probe("models", "GET /v1/models", rules=(), origin="router", public=True, sends_key=False),
+    ),
+)
+
+
+def catalogue_of(*providers: seed.Provider) -> seed.Catalogue:
+    return seed.Catalogue(providers={p.slug: p for p in providers}, gateways={}, shared=seed.shared())
+
+
+def page_of(provider: seed.Provider, dimension: str = "inventory-fit") -> Any:
+    page = family.find(catalogue_of(provider), f"{provider.slug}-{dimension}")
+    assert page
+    return page
+
+
+def words_of(page: Any) -> str:
+    """All that a page says, as one text."""
+    parts = [page.kicker, page.title, page.lead, page.warning, page.summary_heading, page.burn]
+    parts += [f"{c.label}: {c.value} ({c.sub})" for c in page.cards]
+    parts += [f"{label}: {value}" for label, value in page.summary]
+    for section in page.sections:
+        parts += [section.heading, section.paragraph, *section.bullets]
+    return "\n".join(parts)
+
+
+def cards_of(page: Any) -> dict[str, tuple[str, str]]:
+    return {card.label: (card.value, card.sub) for card in page.cards}
+
+
+@pytest.fixture
+def shipped(db: None) -> seed.Catalogue:
+    return models.current()
+
+
+def get(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, path
+    return answer.content.decode()
+
+
+# The model page, slot by slot
+
+
+def test_the_model_pages_facts_hold_on_frozen_rows() -> None:
+    page = page_of(HUGGING_FACE)
+    assert page.kicker == "Provider key onboarding probe"
+    assert page.title == "Hugging Face Router | key inventory fit"
+    assert [(c.label, c.value, c.sub) for c in page.cards][:7] == [
+        ("Provider", "Hugging Face Router", "global route"),
+        ("Model coverage", "1", "meta-llama/Llama-3.1-8B-Instruct"),
+        ("Probe dimension", "key inventory fit", "inventory-fit"),
+        ("Onboarding signal", "1 model can become an inventory candidate", "huggingface"),
+        ("Read-only probes", "1", "current_key"),
+        ("Sample metrics", "6", "key_valid / owner_id / organization_id / token_type"),
+        ("Ten capabilities", "3", "operational actions / key identity / capability matrix"),
+    ]
+    assert page.summary_heading == "Provider onboarding summary"
+    assert page.summary == (
+        ("Provider", "Hugging Face Router"),
+        ("Probe dimension", "inventory-fit"),
+        ("Model coverage", "1"),
+    )
+    assert page.burn == BURN
+    headings = ["Why this probe matters", "How to prove it", "Next action", "Ten key capability anchors"]
+    assert [s.heading for s in page.sections] == headings
+    matters, prove, action, anchors = page.sections
+    assert matters.bullets == (
+        "Provider: Hugging Face Router",
+        "Model coverage: 1",
+        "Probe dimension: key inventory fit",
+    )
+    assert prove.bullets[-1] == "1 model can become an inventory candidate"
+    for move in (
+        "add provider config",
+        "fill pricing",
+        "import inventory",
+        "set route",
+        "add monitoring",
+        "human review",
+    ):
+        assert move in action.paragraph
+    assert action.bullets == (
+        "Onboarding signal: 1 model can become an inventory candidate",
+        "Model coverage: meta-llama/Llama-3.1-8B-Instruct",
+    )
+    assert "1 read-only account probe," in anchors.paragraph
+    assert "key_valid / owner_id / organization_id / token_type / token_role / token_scopes" in anchors.bullets[1]
+    assert "operational actions / key identity / capability matrix" in anchors.bullets[2]
+    assert "1 covered model, global route, sample model meta-llama/Llama-3.1-8B-Instruct" in page.lead
+
+
+def test_a_page_says_where_the_key_goes_and_what_proves_it() -> None:
+    page = page_of(HUGGING_FACE)
+    assert cards_of(page)["Key is sent to"] == ("huggingface.co", "Authorization: Bearer …")
+    assert cards_of(page)["Protocol"][0] == "OpenAI-compatible"
+    calls = page.tables[0]
+    assert calls.rows == (
+        ("current_key", "GET /api/whoami-v2", "huggingface.co", "yes"),
+        ("models", "GET /v1/models", "router.huggingface.co", "no, it answers anyone"),
+    )
+    assert page.action.href == "/?provider=huggingface"
+
+
+def test_the_shipped_catalogue_has_what_the_model_page_shows() -> None:
+    shipped = seed.read_catalogue()
+    cards = cards_of(family.find(shipped, "huggingface-inventory-fit"))
+    frozen = cards_of(page_of(HUGGING_FACE))
+    assert cards["Provider"] == frozen["Provider"]
+    assert cards["Read-only probes"] == frozen["Read-only probes"]
+    assert family.metrics(shipped, shipped.providers["huggingface"])[:6] == [
+        r.name for r in HUGGING_FACE.probes[0].metrics
+    ]
+    assert shipped.providers["huggingface"].models[0].id == "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("dimension", "route", "count", "signal"),
+    [
+        ("onboarding-readiness", "global", 0, "limited model coverage, confirm provider identity first"),
+        ("onboarding-readiness", "china", 2, "limited model coverage, confirm provider identity first"),
+        ("onboarding-readiness", "global", 3, "multi-model coverage, suitable for read-only identification first"),
+        ("inventory-fit", "global", 0, "0 models can become inventory candidates"),
+        ("inventory-fit", "global", 1, "1 model can become an inventory candidate"),
+        ("inventory-fit", "china", 2, "2 models can become inventory candidates"),
+        ("commercial-launch", "global", 1, "global route, check region/IP, balance, pricing, and stability first"),
+        ("commercial-launch", "china", 1, "China route, check "),
+    ],
+)
+def test_signals_follow_from_the_rows(dimension: str, route: str, count: int, signal: str) -> None:
+    rows = tuple(seed.AIModel(f"m{i}") for i in range(count))
+    page = page_of(replace(HUGGING_FACE, route=route, models=rows), dimension)
+    assert cards_of(page)["Onboarding signal"][0].startswith(signal)
+
+
+# Counts and grammar
+
+
+def test_probes_are_counted_by_definition_and_named_by_kind() -> None:
+    def probe(name: str, kind: str = "", **more: Any) -> seed.Probe:
+        return seed.Probe(name, f"GET /{name}", rules=(), kind=kind, **more)
+
+    provider = replace(
+        HUGGING_FACE,
+        probes=(
+            probe("balance_snapshot", metrics=(seed.Reading("balance_total"), seed.Reading("key_valid"))),
+            probe("me", "current_key", metrics=(seed.Reading("key_valid"), seed.Reading("owner_id"))),
+            probe("org", "current_key"),
+            probe("catalogue", "models"),
+            probe("ping", "current_key", spends="1 token"),
+        ),
+    )
+    assert [p.name for p in account_probes(provider)] == ["balance_snapshot", "me", "org"]
+    cards = cards_of(page_of(provider))
+    assert cards["Read-only probes"] == ("3", "balance_snapshot / current_key")
+    assert cards["Sample metrics"] == ("3", "balance_total / key_valid / owner_id")
+    assert cards["Ten capabilities"] == ("3", "balance and quota / operational actions / key identity")
+    assert "ping" not in words_of(page_of(provider))
+    assert "3 read-only account probes, which support " in words_of(page_of(provider))
+
+
+def test_a_provider_without_models_stands_for_itself() -> None:
+    page = page_of(replace(HUGGING_FACE, models=()))
+    assert cards_of(page)["Model coverage"] == ("0", "Hugging Face Router")
+    assert "Model coverage: Hugging Face Router" in page.sections[2].bullets
+    assert "no covered model," in page.lead
+
+
+@pytest.mark.parametrize("kept", [(), HUGGING_FACE.probes[1:]])
+def test_without_account_probes_their_cards_and_section_are_left_out(kept: tuple[seed.Probe, ...]) -> None:
+    page = page_of(replace(HUGGING_FACE, probes=kept, unprovable="The list answers anyone."))
+    assert not {"Read-only probes", "Sample metrics", "Ten capabilities"} & set(cards_of(page))
+    assert "Ten key capability anchors" not in [s.heading for s in page.sections]
+    assert cards_of(page)["Key is sent to"] == ("nobody", "")
+    assert page.warning == "No free call proves a key of Hugging Face Router. The list answers anyone."
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_grammar_follows_the_numbers_and_labels_do_not(count: int) -> None:
+    for dimension in ("onboarding-readiness", "inventory-fit", "commercial-launch"):
+        page = page_of(replace(HUGGING_FACE, models=tuple(seed.AIModel(f"m{i}") for i in range(count))), dimension)
+        assert not re.search(r"\b1 (?:covered )?(?:models|probes)\b|\b[025] (?:covered )?model\b", words_of(page))
+        assert list(cards_of(page))[4:7] == ["Read-only probes", "Sample metrics", "Ten capabilities"]
+
+
+def test_an_address_splits_at_a_known_dimension() -> None:
+    tricky = replace(HUGGING_FACE, slug="inventory-fit-hub")
+    catalogue = catalogue_of(HUGGING_FACE, tricky)
+    page = family.find(catalogue, "inventory-fit-hub-commercial-launch")
+    assert page
+    assert page.cards[3].sub == "inventory-fit-hub"
+    for slug in (
+        "huggingface",
+        "inventory-fit",
+        "-inventory-fit",
+        "huggingface-inventory",
+        "huggingface-inventory-fit-x",
+    ):
+        assert family.find(catalogue, slug) is None
+    assert len(family.slugs(catalogue)) == 6
+
+
+# Every page, as it is answered
+
+
+def test_every_page_of_the_shipped_catalogue_is_whole(shipped: seed.Catalogue, client: Client) -> None:
+    paths = [f"/{name}/{slug}/" for name, f in FAMILIES.items() for slug in f.slugs(shipped)]
+    assert len(paths) == 3 * len(shipped.providers)
+    titles = set()
+    for path in [*paths, "/provider-key-probes/"]:
+        answer = client.get(path)
+        text = answer.content.decode()
+        assert answer.status_code == 200, path
+        assert not answer.cookies
+        assert "Cookie" not in answer.get("Vary", "")
+        assert len(re.findall(r"<h1[ >]", text)) == 1
+        assert not re.search(r"<(?:style|script)\b|\sstyle=|\son[a-z]+=|\|safe|%\(|None", text), path
+        titles.add(re.search(r"<title>(.+?)</title>", text).group(1))  # type: ignore[union-attr]
+        if path in paths:
+            assert text.count(BURN) == 1
+            assert html.escape(page_title(shipped, path)) in text
+    assert len(titles) == len(paths) + 1
+
+
+def page_title(catalogue: seed.Catalogue, path: str) -> str:
+    page = family.find(catalogue, path.split("/")[2])
+    assert page
+    return page.title
+
+
+def test_every_link_between_the_public_pages_leads_somewhere(shipped: seed.Catalogue, client: Client) -> None:
+    links = set()
+    for slug in ["", *(f"{s}/" for s in family.slugs(shipped))]:
+        links |= set(re.findall(r'href="(/provider-key-probes/[^"]*)"', get(client, f"/provider-key-probes/{slug}")))
+    assert len(links) == 3 * len(shipped.providers) + 1
+    for link in links:
+        get(client, link)
+
+
+def test_names_stand_unbroken_by_markup(shipped: seed.Catalogue, client: Client) -> None:
+    assert ">meta-llama/Llama-3.1-8B-Instruct<" in get(client, HF)
+
+
+def test_what_the_provider_does_not_tell_and_the_day_are_shown(shipped: seed.Catalogue, client: Client) -> None:
+    text = get(client, HF)
+    provider = shipped.providers["huggingface"]
+    assert f'datetime="{provider.checked_on}"' in text
+    for withheld in provider.not_exposed:
+        assert withheld.metric in text
+        assert html.escape(withheld.reason) in text
+    assert f'<a href="{provider.links["keys"]}" rel="noreferrer">' in text
+
+
+def test_unknown_pages_are_404(shipped: seed.Catalogue, client: Client) -> None:
+    for slug in ("nobody-inventory-fit", "huggingface", "huggingface-inventory", "inventory-fit"):
+        answer = client.get(f"/provider-key-probes/{slug}/")
+        assert answer.status_code == 404
+        assert "Page not found" in answer.content.decode()
+
+
+def test_the_page_for_our_own_fault_needs_nothing() -> None:
+    assert "The fault is ours" in render_to_string("500.html")
+
+
+def test_pages_only_read(shipped: seed.Catalogue, client: Client) -> None:
+    assert client.post(HF).status_code in (403, 405)
+    assert client.head(HF).status_code == 200
+
+
+def test_markup_in_a_name_is_escaped(shipped: seed.Catalogue, client: Client) -> None:
+    evil = "<script>alert(1)</script>\"'&amp;%(count)s"
+    models.Provider.objects.filter(slug="huggingface").update(name=evil, unprovable=evil)
+    models.AIModel.objects.filter(provider__slug="huggingface").update(name=evil)
+    models.CatalogueState.bump()
+    models.forget()
+    for path in (HF, "/provider-key-probes/"):
+        text = get(client, path)
+        assert "<script" not in text
+        assert html.escape(evil) in text
+
+
+def test_the_demo_mark_is_there_only_in_the_lab(shipped: seed.Catalogue, client: Client, settings: Any) -> None:
+    assert "Demo: recorded answers" not in get(client, HF)
+    settings.LAB_URL = "http://127.0.0.1:9000"
+    assert "Demo: recorded answers, nothing is sent" in get(client, HF)
+
+
+# The rows are the truth
+
+
+def test_a_page_follows_its_rows_within_a_second(shipped: seed.Catalogue, client: Client) -> None:
+    assert "1 model can become an inventory candidate" in get(client, HF)
+    provider = models.Provider.objects.get(slug="huggingface")
+    count = len(shipped.providers["huggingface"].models)
+    models.AIModel.objects.create(provider=provider, model_id="org/second", position=99)
+    row = models.Probe.objects.get(provider=provider, name="current_key")
+    row.enabled = False
+    row.save()
+    time.sleep(models.catalogue.FRESH_SECONDS + 0.1)
+    text = get(client, HF)
+    assert f"{count + 1} models can become inventory candidates" in text
+    assert "org/second" in text
+    assert "Ten key capability anchors" not in text
+    assert "current_key" not in text
+
+
+def test_a_disabled_provider_has_no_page(shipped: seed.Catalogue, client: Client) -> None:
+    get(client, HF)
+    row = models.Provider.objects.get(slug="huggingface")
+    row.enabled = False
+    row.save()
+    models.forget()
+    assert client.get(HF).status_code == 404
+    assert "Hugging Face Router" not in get(client, "/provider-key-probes/")
+
+
+# Cost
+
+
+def test_a_first_render_asks_little_however_many_models(shipped: seed.Catalogue, client: Client) -> None:
+    def queries() -> int:
+        models.forget()
+        models.CatalogueState.bump()
+        with CaptureQueriesContext(
+            connection,
+        ) as asked:
+            get(client, HF)
+        return len(asked)
+
+    few = queries()
+    provider = models.Provider.objects.get(slug="huggingface")
+    models.AIModel.objects.bulk_create(
+        models.AIModel(provider=provider, model_id=f"org/m{i:03}", position=i + 1) for i in range(500)
+    )
+    assert queries() == few <= 12
+    assert "501 models can become inventory candidates" in get(client, HF)
+
+
+def test_a_kept_page_asks_at_most_one_thing(shipped: seed.Catalogue, client: Client) -> None:
+    first = get(client, HF)
+    with CaptureQueriesContext(connection) as asked:
+        assert get(client, HF) == first
+    assert len(asked) <= 1
+    models.forget()
+    models.current()
+    with CaptureQueriesContext(connection) as asked:
+        get(client, HF)
+    assert len(asked) <= 1
+
+
+def test_who_has_the_page_gets_304_until_it_changes(shipped: seed.Catalogue, client: Client) -> None:
+    etag = client.get(HF)["ETag"]
+    again = client.get(HF, headers={"if-none-match": etag})
+    assert (again.status_code, again.content) == (304, b"")
+    models.AIModel.objects.create(
+        provider=models.Provider.objects.get(slug="huggingface"), model_id="org/new", position=9
+    )
+    models.forget()
+    assert client.get(HF, headers={"if-none-match": etag}).status_code == 200
+
+
+def test_kept_pages_are_bounded(shipped: seed.Catalogue, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public, "KEPT_AT_MOST", 2)
+    for slug in family.slugs(shipped)[:5]:
+        get(client, f"/provider-key-probes/{slug}/")
+        client.get(f"/provider-key-probes/no-{slug}/")
+    assert len(public._kept[1]) == 2
+
+
+# The source site's addresses
+
+
+@pytest.mark.parametrize(
+    ("asked", "goes_to"),
+    [
+        ("/en/provider-key-probes/huggingface-inventory-fit?locale=en", f"{HF}?locale=en"),
+        (f"/en{HF}", HF),
+        ("/en/provider-key-probes/", "/provider-key-probes/"),
+    ],
+)
+def test_a_language_prefix_leads_to_the_page(client: Client, asked: str, goes_to: str) -> None:
+    answer = client.get(asked)
+    assert (answer.status_code, answer["Location"]) == (301, goes_to)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/en//evil.example/", "/en//evil.example", "/en/%2Fevil.example/", "/en/\\evil.example/", "/en/%5C%5Cevil/"),
+        *("/en/https://evil.example/", "/en/en/provider-key-probes/", "/en/nothing-here/", "/en/a%0d%0aLocation:x/"),
+    ],
+)
+def test_a_language_prefix_leads_nowhere_else(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "Location" not in answer
