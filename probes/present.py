@@ -71,7 +71,7 @@ def key(reported: Reported) -> dict[str, Any]:
             for a in shown["next_actions"]
         ],
         "steps": [{**s, "label": words.STEPS[s["step"]], "word": words.STEP_STATES[s["state"]]} for s in shown["path"]],
-        "calls": [_finding(case, f) for f in shown["findings"]],
+        "calls": [_finding(case, i, f) for i, f in enumerate(shown["findings"])],
         "withheld": _withheld(reported),
         "limits": _facts(reported, "limit-matrix"),
         "balance": _facts(reported, "balance-and-quota"),
@@ -91,18 +91,20 @@ def key(reported: Reported) -> dict[str, Any]:
     }
 
 
-def _finding(case: Any, finding: dict[str, Any]) -> dict[str, Any]:
+def _finding(case: Any, index: int, finding: dict[str, Any]) -> dict[str, Any]:
     _word, shape, tone = words.VERDICTS[finding["verdict"]]
     host = finding["call"].partition("//")[2].partition("/")[0]
     labels = {m.name: m.label for m in case.catalogue.shared.metrics}
     keyless = finding["cause"] in ("public_list", "keyless")
     return {
         **finding,
+        "id": f"{index}-{finding['probe']}",
+        "open": finding["verdict"] != "unknown" and bool(finding["evidence"]),
         "verdict_text": words.cause_text(finding["cause"]).rstrip(".")
         if keyless
         else words.verdict_text(finding["verdict"], finding["cause"], host),
         "verdict_shape": "·" if keyless else shape,
-        "verdict_tone": "unknown" if keyless else tone,
+        "verdict_tone": "plain" if keyless else tone,
         "cause_text": "" if keyless else words.cause_text(finding["cause"]),
         "facts": [
             {

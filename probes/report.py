@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from probes import verdict, words
 from probes.evidence import Finding
 from probes.examination import latest
-from probes.seed import Catalogue, Gateway, Provider
+from probes.seed import Catalogue, Gateway, Provider, Sender
 from probes.verdict import Case, Conclusion
 
 PUBLIC_FINDING = (
@@ -53,9 +53,10 @@ class Reported:
 
 def report(catalogue: Catalogue, key: Examined) -> Reported:
     provider = catalogue.providers.get(key.provider)
-    findings = _in_order(latest(key.findings), catalogue, provider)
+    findings = latest(key.findings)
     case = Case(catalogue, provider, key.base_url, key.distinctive, findings, key.interrupted)
     done = verdict.conclude(case)
+    _put_in_order(findings, catalogue.gateways.get(done.gateway or "") or provider)
     shown = {
         "line": key.line,
         "label": key.label,
@@ -86,11 +87,10 @@ def report(catalogue: Catalogue, key: Examined) -> Reported:
     return Reported(shown, case, done, key.notices)
 
 
-def _in_order(findings: list[Finding], catalogue: Catalogue, provider: Provider | None) -> list[Finding]:
-    """As the catalogue lists the probes, not as the answers happened to arrive."""
-    senders = [*([provider] if provider else []), *catalogue.gateways.values()]
-    names = [probe.name for sender in senders for probe in sender.probes]
-    return sorted(findings, key=lambda f: names.index(f["probe"]) if f["probe"] in names else len(names))
+def _put_in_order(findings: list[Finding], sender: Sender | None) -> None:
+    """As the catalogue lists the sender's probes, not as the answers happened to arrive; others last."""
+    names = [probe.name for probe in sender.probes] if sender else []
+    findings.sort(key=lambda f: names.index(f["probe"]) if f["probe"] in names else len(names))
 
 
 def origin(provider: Provider | None, base_url: str) -> str | None:

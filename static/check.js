@@ -2,7 +2,6 @@
 // Everything works without this file.
 (() => {
   const report = document.getElementById("report");
-  const copied = document.documentElement.lang ? "✓" : "";
   let tag = "", ends = 0;
 
   const gone = () => location.replace(location.href.split("#")[0]);
@@ -13,10 +12,10 @@
     ends = performance.now() + head.dataset.left * 1000;
     report.querySelectorAll(".without-script").forEach((p) => p.remove());
     report.querySelectorAll(".copy").forEach((block) => {
-      const button = Object.assign(document.createElement("button"), { className: "button plain", textContent: "Copy" });
+      const button = Object.assign(document.createElement("button"), { className: "button plain", textContent: report.dataset.copy });
       button.addEventListener("click", async () => {
         await navigator.clipboard.writeText(block.querySelector("pre").textContent);
-        button.textContent = `Copy ${copied}`;
+        button.textContent = report.dataset.copied;
       });
       block.append(button);
     });

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as site
 from django.core.cache import caches
+from django.core.management import call_command
+from django.db import connections
 from django.test import Client
 
 from probes import models, seed, sow, store, worker
 from probes.lab import recorded
+from probes.lab.recorded import Recorded
 from probes.lab.server import Lab, Server
 
 
@@ -40,14 +46,61 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     return tasks
 
 
-@pytest.fixture
-def lab(settings: Any) -> Iterator[Server]:
-    """The lab on a free loopback port, with the settings that send every call there."""
-    with Server(Lab(recorded.read_all())) as server:
+@contextmanager
+def lab_of(records: Iterable[Recorded], delay_ms: int = 0) -> Iterator[Server]:
+    """A lab with these answers on a free loopback port, and the settings that send every call there."""
+    before = site.LAB_URL
+    with Server(Lab(records, delay_ms)) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        settings.LAB_URL = f"http://127.0.0.1:{server.server_address[1]}"
+        site.LAB_URL = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            yield server
+        finally:
+            site.LAB_URL = before
+            server.shutdown()
+
+
+@pytest.fixture
+def lab() -> Iterator[Server]:
+    with lab_of(recorded.read_all()) as server:
         yield server
-        server.shutdown()
+
+
+@contextmanager
+def database_file(file: Path) -> Iterator[Path]:
+    """Our one connection leads to this file instead of the tests' database in memory: commits are real."""
+    before = connections["default"]
+    here = type(before)(before.settings_dict | {"NAME": str(file)}, "default")
+    connections["default"] = here
+    try:
+        yield file
+    finally:
+        here.close()
+        connections["default"] = before
+
+
+@pytest.fixture(scope="session")
+def shipped_file(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: Any) -> Path:
+    """A database file as `dev` makes it: migrated, with the shipped catalogue."""
+    with (
+        django_db_blocker.unblock(),
+        database_file(tmp_path_factory.mktemp("shipped") / "testkey.sqlite3") as file,
+    ):
+        call_command("migrate", verbosity=0)
+        sow.sow(seed.read_catalogue(), "tests")
+        with connections["default"].cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return file
+
+
+@pytest.fixture
+def disk(shipped_file: Path, tmp_path: Path, django_db_blocker: Any) -> Iterator[Path]:
+    """A database of this test's own, on disk with its write-ahead log; its folder is a data folder."""
+    copy = tmp_path / "data" / shipped_file.name
+    copy.parent.mkdir()
+    copy.write_bytes(shipped_file.read_bytes())
+    with django_db_blocker.unblock(), database_file(copy):
+        yield copy
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models import F, Q
-from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from probes import seed
@@ -128,14 +128,6 @@ class Sender(Seeded):
         names = ("name", "auth", "headers", "links", "rules", "rule_sets", "not_exposed", "fingerprints", "checked_on")
         return {name: getattr(self, name) for name in names}
 
-    @cached_property
-    def enabled_parts(self) -> dict[str, tuple[Any, ...]]:
-        """Shapes and probes from prefetched rows."""
-        return {
-            part: tuple(row.as_seed() for row in getattr(self, part).all() if row.enabled)
-            for part in ("key_shapes", "probes")
-        }
-
 
 class Provider(Sender):
     SEED_FIELDS = (
@@ -161,13 +153,11 @@ class Provider(Sender):
         verbose_name_plural = _("providers")
         permissions = [("change_key_destination", "Can change where keys are sent (origins, auth scheme)")]
 
-    def as_seed(self) -> seed.Provider:
-        table = self.sender_table() | {
-            name: getattr(self, name) for name in ("route", "protocol", "concurrency", "unprovable", "origins")
-        }
-        models_ = tuple(row.as_seed() for row in self.models.all() if row.enabled) if self.pk else ()
-        parts = self.enabled_parts if self.pk else {}
-        return seed.build(seed.Provider, table, self.slug, slug=self.slug, models=models_, **parts)
+    def as_seed(self, **parts: Any) -> seed.Provider:
+        """parts: key_shapes, probes and models, where the caller has them already."""
+        names = ("route", "protocol", "concurrency", "unprovable", "origins")
+        table = self.sender_table() | {name: getattr(self, name) for name in names}
+        return seed.build(seed.Provider, table, self.slug, slug=self.slug, **parts)
 
     def clean(self) -> None:
         if isinstance(self.origins, dict):  # as a file has them; rows keep pairs, whose order lasts
@@ -197,8 +187,7 @@ class Gateway(Sender):
         verbose_name = _("gateway")
         verbose_name_plural = _("gateways")
 
-    def as_seed(self) -> seed.Gateway:
-        parts = self.enabled_parts if self.pk else {}
+    def as_seed(self, **parts: Any) -> seed.Gateway:
         return seed.build(seed.Gateway, self.sender_table(), self.slug, slug=self.slug, **parts)
 
     def check_seed(self) -> None:
@@ -386,13 +375,22 @@ def forget() -> None:
 
 
 def load(version: int) -> seed.Catalogue:
-    """All enabled rows as one catalogue: nine queries, however many rows."""
-    providers = Provider.objects.filter(enabled=True).prefetch_related("key_shapes", "probes", "models")
-    gateways = Gateway.objects.filter(enabled=True).prefetch_related("key_shapes", "probes")
+    """All enabled rows as one catalogue: seven queries, however many rows."""
+    shapes, probes, models_ = _by_owner(KeyShape), _by_owner(Probe), _by_owner(AIModel)
     words = seed.shared()
     return seed.Catalogue(
-        providers={row.slug: row.as_seed() for row in providers},
-        gateways={row.slug: row.as_seed() for row in gateways},
+        providers={
+            row.slug: row.as_seed(
+                key_shapes=shapes[("provider", row.pk)],
+                probes=probes[("provider", row.pk)],
+                models=models_[("provider", row.pk)],
+            )
+            for row in Provider.objects.filter(enabled=True)
+        },
+        gateways={
+            row.slug: row.as_seed(key_shapes=shapes[("gateway", row.pk)], probes=probes[("gateway", row.pk)])
+            for row in Gateway.objects.filter(enabled=True)
+        },
         shared=seed.Shared(
             capabilities=tuple(row.as_seed() for row in Capability.objects.filter(enabled=True)),
             metrics=tuple(row.as_seed() for row in Metric.objects.filter(enabled=True).select_related("capability")),
@@ -402,3 +400,12 @@ def load(version: int) -> seed.Catalogue:
         ),
         version=version,
     )
+
+
+def _by_owner(model: Any) -> dict[tuple[str, int], tuple[Any, ...]]:
+    """The enabled parts of each provider and gateway, in their order."""
+    found: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    for row in model.objects.filter(enabled=True):
+        gateway = getattr(row, "gateway_id", None)
+        found[("gateway", gateway) if gateway else ("provider", row.provider_id)].append(row.as_seed())
+    return defaultdict(tuple, {owner: tuple(parts) for owner, parts in found.items()})

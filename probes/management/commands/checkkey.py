@@ -83,7 +83,7 @@ def run(catalogue: Catalogue, planned: Planned) -> list[Finding]:
     provider = catalogue.providers.get(planned.provider)
     examination = Examination(catalogue, provider, planned.base_url, timezone.now().date())
     client = Client(settings.LAB_URL, tuple(settings.PRIVATE_GATEWAYS))
-    secret, findings = planned.pasted.secret, []
+    secret, findings = planned.pasted.secret, list[Finding]()
     with ThreadPoolExecutor(8) as threads:
         running: dict[Any, Ask] = {}
         while True:

@@ -24,7 +24,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
 from django.utils import timezone
-from django_q.models import OrmQ, Schedule
+from django_q.models import OrmQ
 
 from probes.lab import recorded
 from probes.models import Heartbeat
@@ -119,10 +119,6 @@ class Command(BaseCommand):
         self.check()
         call_command("migrate", verbosity=0, skip_checks=True)
         call_command("loadcatalogue", skip_checks=True)
-        Schedule.objects.update_or_create(
-            name="burn",
-            defaults={"func": "probes.burn.burn_task", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
-        )
         if not settings.KEYS_IN_MEMORY and not settings.KEYS_URL:
             self.say(f"data keys lie in {settings.KEYS_DIR} on disk, not in memory")
         self.children = self.family(lab_port, options)
