@@ -86,7 +86,8 @@ class Client:
         self._session.mount("http://", NoAdapter())
         for origin in (lab_url, *private):
             if origin:
-                self._session.mount(origin, PlainAdapter())
+                # With the slash: a prefix that is mounted also fits names that only begin so.
+                self._session.mount(f"{origin.rstrip('/')}/", PlainAdapter())
 
     def send(self, call: Call, secret: Secret | None, seconds: float = DEADLINE) -> Exchange:
         """One call. Never raises; a failure is the Exchange's `failure`."""
@@ -116,7 +117,11 @@ class Client:
         ) as response:
             if 300 <= response.status_code < 400:
                 return Exchange(str(call), response.status_code, failure="redirected", elapsed_ms=_ms(started))
+            if response.status_code < 200:  # the true answer is yet to come, on a line that nobody may use again
+                raise Failure("bad_http")
             raw = _body(response)
+            if time.monotonic() - started >= seconds:  # what the watchdog cut off looks like an end
+                raise Failure("timeout")
             return Exchange.of(str(call), secret, response.status_code, response.headers, raw, _ms(started))
 
     def _address(self, url: str) -> str:
@@ -141,7 +146,7 @@ def _body(response: requests.Response) -> bytes:
 _CAUSES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((ssl.SSLError, ssl.CertificateError), "tls"),
     ((TimeoutError, urllib3.exceptions.TimeoutError), "timeout"),
-    ((socket.gaierror, UnicodeError), "dns"),
+    ((socket.gaierror,), "dns"),
     ((ConnectionRefusedError,), "refused"),
     ((ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead), "reset"),
     ((http.client.HTTPException, urllib3.exceptions.HTTPError, requests.RequestException, ValueError), "bad_http"),
@@ -178,8 +183,9 @@ def resolve(host: str, port: int) -> list[str]:
         socket.getaddrinfo, host.rstrip(".") + ".", port, type=socket.SOCK_STREAM
     )
     try:
-        found = asked.result(DNS_SECONDS)
+        found = asked.result(min(DNS_SECONDS, _watchdog.left()))
     except (OSError, UnicodeError, TimeoutError):
+        asked.cancel()
         raise Failure("dns") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not addresses or not all(guard.address_allowed(address) for address in addresses):
@@ -188,13 +194,17 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Watched:
-    """A connection that shows its socket to the watchdog before each request."""
+    """A connection that shows its socket to the watchdog: before a handshake, which may drip too, and at each request."""
 
     sock: Any
 
-    def connect(self) -> None:
-        super().connect()  # type: ignore[misc]
-        _watchdog.watch(self.sock)
+    def _new_conn(self) -> socket.socket:
+        sock: socket.socket = self._dial()
+        _watchdog.watch(sock)
+        return sock
+
+    def _dial(self) -> socket.socket:
+        return super()._new_conn()  # type: ignore[misc, no-any-return]
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock:
@@ -203,14 +213,24 @@ class Watched:
 
 
 class GuardedConnection(Watched, HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        addresses = resolve(self._dns_host, self.port or 443)
-        sock = create_connection((addresses[0], self.port or 443), self.timeout, socket_options=self.socket_options)
-        _watchdog.watch(sock)  # a handshake may drip, too
-        return sock
+    def _dial(self) -> socket.socket:
+        """The first of the judged addresses that takes the call."""
+        port = self.port or 443
+        addresses = resolve(self._dns_host, port)
+        while True:
+            address = addresses.pop(0)
+            try:
+                return create_connection((address, port), _watchdog.left(), socket_options=self.socket_options)
+            except OSError:
+                if not addresses:
+                    raise
 
 
 class PlainConnection(Watched, HTTPConnection):
+    pass
+
+
+class PlainTLSConnection(Watched, HTTPSConnection):
     pass
 
 
@@ -220,6 +240,10 @@ class GuardedPool(urllib3.HTTPSConnectionPool):
 
 class PlainPool(urllib3.HTTPConnectionPool):
     ConnectionCls = PlainConnection
+
+
+class PlainTLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = PlainTLSConnection
 
 
 class PooledAdapter(HTTPAdapter):
@@ -232,7 +256,7 @@ class PlainAdapter(PooledAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": urllib3.HTTPSConnectionPool}
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": PlainTLSPool}
 
 
 class GuardedAdapter(PooledAdapter):
@@ -259,12 +283,21 @@ class NoAdapter(HTTPAdapter):
         raise Failure("blocked")
 
 
+@dataclass
+class Held:
+    """The sockets of one call, until it is over."""
+
+    deadline: float
+    sockets: list[socket.socket] = field(default_factory=list)
+    over: bool = False
+
+
 class Watchdog:
     """Shuts a call's socket down at its deadline. A timeout of the HTTP library is per read, and a drip defeats it."""
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._due: list[tuple[float, int, list[socket.socket]]] = []
+        self._due: list[tuple[float, int, Held]] = []
         self._call = threading.local()
         self._thread: threading.Thread | None = None
         self._pid = 0
@@ -272,9 +305,8 @@ class Watchdog:
 
     @contextlib.contextmanager
     def until(self, deadline: float) -> Iterator[None]:
-        held: list[socket.socket] = []
+        held = Held(deadline)
         self._call.held = held
-        self._call.deadline = deadline
         with self._lock:
             self._start()
             self._count += 1
@@ -285,8 +317,17 @@ class Watchdog:
         finally:
             self._call.held = None
             with self._lock:
-                while held:
-                    held.pop().close()
+                held.over = True
+                while held.sockets:
+                    held.sockets.pop().close()
+
+    def left(self) -> float:
+        """Seconds until this thread's call must be over. Raises Failure("timeout") when none are left."""
+        held = getattr(self._call, "held", None)
+        seconds = held.deadline - time.monotonic() if held else DEADLINE
+        if seconds <= 0:
+            raise Failure("timeout")
+        return seconds
 
     def watch(self, sock: socket.socket) -> None:
         """Hold a duplicate: wrapping a socket in TLS takes the first one away from us."""
@@ -295,9 +336,8 @@ class Watchdog:
             return
         copy = socket.socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
         with self._lock:
-            held.append(copy)
-        if time.monotonic() >= self._call.deadline:
-            raise Failure("timeout")
+            held.sockets.append(copy)
+        self.left()
 
     def _start(self) -> None:
         if self._thread is None or self._pid != os.getpid():
@@ -308,8 +348,8 @@ class Watchdog:
     def _run(self) -> None:
         with self._lock:
             while True:
-                while self._due and (not self._due[0][2] or self._due[0][0] <= time.monotonic()):
-                    for sock in heapq.heappop(self._due)[2]:
+                while self._due and (self._due[0][2].over or self._due[0][0] <= time.monotonic()):
+                    for sock in heapq.heappop(self._due)[2].sockets:
                         with contextlib.suppress(OSError):
                             sock.shutdown(socket.SHUT_RDWR)
                 self._lock.wait(self._due[0][0] - time.monotonic() if self._due else None)

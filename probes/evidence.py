@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from probes.exchange import Exchange, clip
@@ -127,7 +127,7 @@ def value_of(reading: Reading, exchange: Exchange) -> Any:
         return None
     try:
         return _typed(reading, value, exchange)
-    except (ValueError, TypeError, InvalidOperation, OverflowError, OSError):
+    except (ValueError, TypeError, ArithmeticError, OSError):
         return None
 
 
@@ -136,7 +136,7 @@ def _typed(reading: Reading, value: Any, exchange: Exchange) -> Any:
         items = [clip(str(v)) for v in (value if isinstance(value, list) else [value]) if v not in (None, "")]
         return list(dict.fromkeys(items))[:MAX_LIST] or None
     if reading.type == "boolean" or isinstance(value, bool):
-        return value if isinstance(value, bool) else None
+        return value if isinstance(value, bool) and reading.type in ("", "boolean") else None
     if reading.type == "time":
         return instant(value)
     if reading.type in ("integer", "decimal"):

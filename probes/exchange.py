@@ -16,6 +16,7 @@ from probes.secret import Secret
 
 REDACTED = "[key]"
 WINDOW = 12  # no run of this many characters of a key may be seen anywhere
+HALF = WINDOW // 2
 MAX_TEXT = 64 * 1024  # what expressions and messages see of a text body
 MAX_DEPTH = 64  # of JSON; deeper is no answer of an API
 REQUEST_ID_HEADERS = (
@@ -38,31 +39,44 @@ class Redactor:
     def __init__(self, secret: Secret | None) -> None:
         key = secret.reveal() if secret else ""
         self._windows = {key[i : i + WINDOW] for i in range(len(key) - WINDOW + 1)}
+        self._halves = {key[i : i + HALF] for i in range(len(key) - HALF + 1)} if self._windows else set()
         self._forms = sorted(_encodings(key), key=len, reverse=True) if key else []
 
     def __call__(self, text: str) -> str:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, REDACTED)
-        for window in self._windows:
-            if window in text:
-                text = self._cut(text)
-                break
-        return text
+        return self._cut(text) if self._halves else text
 
     def _cut(self, text: str) -> str:
-        """Replace each maximal run that is made of windows of the key."""
-        out, i, start = [], 0, 0
-        while i <= len(text) - WINDOW:
-            if text[i : i + WINDOW] not in self._windows:
-                i += 1
+        """Replace each maximal run that is made of windows of the key.
+
+        Each window of a text holds one of the text's aligned halves whole, so only those are looked up.
+        """
+        out, done = [], 0
+        for i in range(0, len(text) - HALF + 1, HALF):
+            if text[i : i + HALF] not in self._halves:
                 continue
-            end = i + WINDOW
-            while end < len(text) and text[end - WINDOW + 1 : end + 1] in self._windows:
-                end += 1
-            out += [text[start:i], REDACTED]
-            i = start = end
-        return "".join([*out, text[start:]])
+            for start in range(max(done, i - HALF), i + 1):
+                if text[start : start + WINDOW] in self._windows:
+                    end = start + WINDOW
+                    while end < len(text) and text[end - WINDOW + 1 : end + 1] in self._windows:
+                        end += 1
+                    out += [text[done:start], REDACTED]
+                    done = end
+                    break
+        return "".join([*out, text[done:]])
+
+    def inside(self, value: Any) -> Any:
+        """A JSON value without the key in any of its texts, names and numbers."""
+        if isinstance(value, dict):
+            return {self(name): self.inside(part) for name, part in value.items()}
+        if isinstance(value, list):
+            return [self.inside(part) for part in value]
+        if value is None or isinstance(value, bool):
+            return value
+        clean = self(str(value))
+        return value if clean == str(value) else clean
 
 
 def _encodings(key: str) -> set[str]:
@@ -106,11 +120,12 @@ class Exchange:
             failure = "not_json" if 200 <= status < 300 and text.strip() else ""
         clean = redact(text)
         if body is not None and clean != text:
-            body = json.loads(clean)
+            body = redact.inside(body)
+            clean = json.dumps(body, ensure_ascii=False)
         return cls(
             call=call,
             status=status,
-            headers={name.lower(): redact(value)[:1024] for name, value in headers.items()},
+            headers={redact(name).lower(): redact(value)[:1024] for name, value in headers.items()},
             body=body,
             text=clean[:MAX_TEXT],
             elapsed_ms=elapsed_ms,

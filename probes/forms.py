@@ -14,7 +14,7 @@ from django.utils.translation import ngettext_lazy
 from probes import guard, words
 from probes.examination import CLAIM_WITHOUT_CHOICE
 from probes.models import State, current
-from probes.paste import Pasted, lines
+from probes.paste import Pasted, count, lines
 from probes.seed import Catalogue, Provider
 
 
@@ -125,24 +125,24 @@ class CheckForm(DestinationForm):
         cleaned = super().clean()
         if self.errors:
             return cleaned
-        pasted = lines(cleaned["keys"], self.catalogue)
-        self._check_count(pasted)
+        self._check_count(count(cleaned["keys"]))
         if not self.errors:
+            pasted = lines(cleaned["keys"], self.catalogue)
             self.plan = self._planned(pasted, cleaned["provider"], cleaned["base_url"])
             if not self.plan.keys:
                 self.add_error("keys", _("None of these lines holds a key that can be sent."))
         return cleaned
 
-    def _check_count(self, pasted: list[Pasted]) -> None:
-        if not pasted:
+    def _check_count(self, found: int) -> None:
+        if not found:
             self.add_error("keys", self.fields["keys"].error_messages["required"])
-        if len(pasted) > settings.MAX_KEYS:
+        if found > settings.MAX_KEYS:
             message = ngettext_lazy(
                 "At most %(most)d key at once; these are %(count)d.",
                 "At most %(most)d keys at once; these are %(count)d.",
                 settings.MAX_KEYS,
             )
-            self.add_error("keys", message % {"most": settings.MAX_KEYS, "count": len(pasted)})
+            self.add_error("keys", message % {"most": settings.MAX_KEYS, "count": found})
 
     def _planned(self, pasted: list[Pasted], provider: str, base_url: str) -> Plan:
         plan = Plan()

@@ -52,8 +52,9 @@ def base_url(text: str, private: tuple[str, ...] = ()) -> str:
     private: origins that the operator of this site allows although they are private.
     """
     text = text.strip()
-    if _origin(text) in private:
-        return text.rstrip("/")
+    origin = _origin(text)
+    if origin in [allowed.rstrip("/") for allowed in private]:
+        return origin + _checked_path(text.removeprefix(origin))
     if any(c <= " " or c == "\x7f" for c in text):
         raise BaseUrlError("characters")
     if not text.lower().startswith("https://"):
@@ -63,13 +64,21 @@ def base_url(text: str, private: tuple[str, ...] = ()) -> str:
     found = _BASE_URL.fullmatch("https" + text[5:])
     if not found:
         raise BaseUrlError("characters")
-    host, port, path = found[2].lower(), found[3], (found[4] or "").rstrip("/")
+    host, port = found[2].lower(), found[3]
     if port and int(port) != 443:
         raise BaseUrlError("port")
     _check_host(host)
+    return f"https://{host}{_checked_path(found[4] or '')}"
+
+
+def _checked_path(path: str) -> str:
+    """The path without a closing slash."""
+    if not re.fullmatch(r"(?:/[A-Za-z0-9._~/-]*)?", path):
+        raise BaseUrlError("characters")
+    path = path.rstrip("/")
     if "//" in path or any(part in (".", "..") for part in path.split("/")):
         raise BaseUrlError("path")
-    return f"https://{host}{path}"
+    return path
 
 
 def _check_host(host: str) -> None:

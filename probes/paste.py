@@ -12,21 +12,27 @@ from probes.seed import Catalogue, KeyShape
 
 SHORTEST, LONGEST = 8, 4096
 LABEL_FROM = 30  # only longer keys show their last four characters
+LAYERS = 16  # of quotes and prefixes round one key
+ROOM = 256  # characters that they may take
 
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "”": "”", "‘": "’", "’": "’", "«": "»", "„": "“"}
 _NAME = r"[A-Za-z_][A-Za-z0-9_.-]{0,40}"
-_ASSIGNMENT = re.compile(rf"(?:export\s+|set\s+|setx\s+|\$env:|-e\s+|ENV\s+)?({_NAME})\s*=\s*(\S.*)", re.I)
+_ASSIGNMENT = re.compile(rf"(?:export\s+|set\s+|setx\s+|\$env:|-e\s+|ENV\s+)?({_NAME})\s*=\s*([^\s=].*)", re.I)
 _PAIR = re.compile(rf"""["']({_NAME})["']\s*:\s*(\S.*)""")
 _HEADER = re.compile(r"(authorization|api-?key|x-api-key|x-goog-api-key|xi-api-key|api_key|token)\s*:\s*(\S.*)", re.I)
 _SCHEME = re.compile(r"(?:bearer|token|key)\s+(\S.*)", re.I)
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = re.compile(  # for short values only: it looks from every place
     r"<.*>|\{+.*\}+|\$\{?\w+\}?|%\w+%|(?:process\.env|os\.environ|os\.getenv)\b.*"
-    r"|.*(?:your|my|insert|enter|paste)[-_]?(?:\w+[-_])*?(?:api[-_]?)?(?:key|token|secret).*"
+    r"|.*(?:your|my|insert|enter|paste)[-_]?(?:[a-z0-9]+[-_])*?(?:api[-_]?)?(?:key|token|secret).*"
     r"|(?:[a-z]{2,5}[-_])*(?:x{4,}|0{8,}|1234567890?|abcdef\w*|\.{2,})|changeme|change[-_]me|placeholder|example|none|null"
-    r"|(?:sk|key|token|api[-_]?key)",
+    r"|(?:[a-z]+_)*(?:sk|key|token|secret|api[-_]?key)=?",
     re.I,
 )
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_INSIDE_PRIVATE_KEY = re.compile(r"\s*(?:[A-Za-z0-9+/=]*|(?:Proc-Type|DEK-Info):.*)\s*")
+_SEPARATORS = ",;|"  # stand in no key
+# A variable's name, not a piece of a key that has "=" in it: words, each in one case, few digits.
+_WORDS = re.compile(r"(?:(?:[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]{2,})*[A-Z]*)[0-9]{0,3}(?:[_.-]+|$))+")
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,19 @@ def lines(text: str, catalogue: Catalogue) -> list[Pasted]:
     return found
 
 
+def count(text: str) -> int:
+    """How many lines `lines` would judge."""
+    return sum(not _says_nothing(raw) for _number, raw in _numbered(text))
+
+
 def _numbered(text: str) -> Iterator[tuple[int, str]]:
     """Lines by number from 1; the body of a private key is one line, its first."""
     inside = False
     for number, raw in enumerate(re.split(r"\r\n|\n|\r", text), 1):
-        if inside:
-            inside = "-----END" not in raw
+        if inside and _INSIDE_PRIVATE_KEY.fullmatch(raw):
+            continue
+        if inside and "-----END" in raw:
+            inside = False
             continue
         inside = bool(_PRIVATE_KEY.search(raw)) and "-----END" not in raw
         yield number, raw
@@ -85,9 +98,11 @@ def _numbered(text: str) -> Iterator[tuple[int, str]]:
 def _line(number: int, raw: str, catalogue: Catalogue) -> Pasted | None:
     if _PRIVATE_KEY.search(raw):
         return Pasted(number, fault="private_key")
-    value, name, notices = normal_form(raw)
-    if not value or value.startswith("#"):
+    if _says_nothing(raw):
         return None
+    if len(_visible(raw)) > LONGEST + ROOM:
+        return Pasted(number, fault="too_long")
+    value, name, notices = normal_form(raw)
     fault, detail = _fault(value, catalogue)
     if fault:
         return Pasted(number, fault=fault, detail=detail, notices=notices)
@@ -97,10 +112,10 @@ def _line(number: int, raw: str, catalogue: Catalogue) -> Pasted | None:
 
 def normal_form(raw: str) -> tuple[str, str, tuple[str, ...]]:
     """A line without what is not the key: (value, variable name or "", notices). Layer by layer."""
-    visible = "".join(c for c in raw if not _invisible(c))
-    notices = ("invisible",) if visible != raw else ()
+    visible = _visible(raw)
+    notices = ("invisible",) if any(map(_invisible, raw)) else ()
     value, name = visible, ""
-    while True:
+    for _ in range(LAYERS):
         before = value
         value = value.strip().rstrip(",;").rstrip()
         if len(value) >= 2 and _QUOTES.get(value[0]) == value[-1]:
@@ -115,7 +130,17 @@ def normal_form(raw: str) -> tuple[str, str, tuple[str, ...]]:
             found = _SCHEME.fullmatch(value)
             value = found[1] if found else value
         if value == before:
-            return value, name, notices
+            break
+    return value, name, notices
+
+
+def _says_nothing(raw: str) -> bool:
+    """Whether a line is blank or a comment."""
+    return _visible(raw)[:1] in ("", "#")
+
+
+def _visible(raw: str) -> str:
+    return raw.strip() if raw.isascii() else "".join(c for c in raw if not _invisible(c)).strip()
 
 
 def _invisible(c: str) -> bool:
@@ -131,7 +156,7 @@ def _fault(value: str, catalogue: Catalogue) -> tuple[str, str]:
         return "url", ""
     if re.search(r"\s", value):
         return "sentence", ""
-    if _PLACEHOLDER.fullmatch(value):
+    if len(value) <= ROOM and _PLACEHOLDER.fullmatch(value):
         return "placeholder", ""
     if "*" in value or "…" in value or "•" in value or "..." in value or re.search(r"x{8,}", value, re.I):
         return "masked", ""
@@ -151,14 +176,29 @@ def _foreign(value: str, catalogue: Catalogue) -> tuple[str, str]:
     match = whose(value, catalogue)
     if match.shape and match.shape.refuse:
         return "refused_kind", match.shape.refuse
-    if not match.distinctive and _doubled(value, catalogue):
+    if _doubled(value, catalogue):
         return "doubled", ""
+    if _several(value, catalogue):
+        return "several", ""
     return "", ""
 
 
 def _doubled(value: str, catalogue: Catalogue) -> bool:
     half, odd = divmod(len(value), 2)
     return not odd and value[:half] == value[half:] and whose(value[:half], catalogue).distinctive
+
+
+def _several(value: str, catalogue: Catalogue) -> bool:
+    """Whether two whole keys stand in one token, with a separator or with nothing between them."""
+    parts = [part for part in re.split(f"[{_SEPARATORS}]", value) if part]
+    if len(parts) > 1:
+        matches = [whose(part, catalogue) for part in parts]
+        return any(m.distinctive for m in matches) or all(m.candidates for m in matches)
+    prefixes = {s.prefix for p in catalogue.providers.values() for s in p.key_shapes if s.kind == "distinctive"}
+    starts = {found.start() for prefix in prefixes if prefix for found in re.finditer(re.escape(prefix), value[1:])}
+    return any(
+        whose(value[i + 1 :], catalogue).distinctive and whose(value[: i + 1], catalogue).distinctive for i in starts
+    )
 
 
 def whose(key: str, catalogue: Catalogue) -> Match:
@@ -184,7 +224,7 @@ def whose(key: str, catalogue: Catalogue) -> Match:
 
 def _label(number: int, value: str, name: str, match: Match, catalogue: Catalogue) -> str:
     """The variable name it came with; else public beginning, … and the last four; else the line."""
-    if name and not whose(name, catalogue).candidates:
+    if name and _WORDS.fullmatch(name) and not whose(name, catalogue).candidates:
         return name
     if len(value) <= LABEL_FROM:
         return f"line {number}"

@@ -21,6 +21,7 @@ FAULTS: dict[str, Word] = {
     "neighbour": _("it is a key for %(detail)s, not for an AI provider."),
     "refused_kind": _("it is %(detail)s."),
     "doubled": _("it is the same key twice in one; paste it once."),
+    "several": _("it is more than one key; put each on a line of its own."),
     "repeated": _("it is the same key as line %(detail)s."),
     "wrong_provider": _("it has the shape of a key of %(detail)s, not of the provider that you chose."),
 }

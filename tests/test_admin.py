@@ -607,3 +607,14 @@ def test_a_list_asks_no_more_for_more_rows(boss: Client, acme: Provider, model: 
         Probe.objects.create(provider=other, name=f"p{i}", call="GET /x", rules=json.loads(RULE))
         Metric.objects.create(name=f"m{i}", capability=Capability.objects.get(slug="key-identity"))
     assert queries(boss, list_url(model)) == few
+
+
+def test_a_result_s_link_to_the_models_of_its_provider_opens(boss: Client) -> None:
+    listed = boss.get("/admin/probes/aimodel/", {"provider__slug__exact": "acme"})
+    assert listed.status_code == 200
+
+
+def test_prices_are_shown_without_closing_zeros(boss: Client, acme: Provider) -> None:
+    acme.models.update(input_price="1.5")
+    page = boss.get("/admin/probes/aimodel/").content.decode()
+    assert 'value="1.5"' in page

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import DecimalField
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from probes.admin.base import PartInline, SeededAdmin, SenderAdmin
-from probes.admin.forms import ProbeFormSet
+from probes.admin.forms import PriceInput, ProbeFormSet
 from probes.admin.try_rules import try_rules
 from probes.models import AIModel, Capability, Gateway, KeyShape, Metric, Probe, Provider
 
@@ -136,6 +137,8 @@ class ProbeAdmin(SeededAdmin):
 class AIModelAdmin(SeededAdmin):
     """A list of its own: some providers have hundreds of models."""
 
+    formfield_overrides: ClassVar[Any] = SeededAdmin.formfield_overrides | {DecimalField: {"widget": PriceInput}}
+
     natural = ("provider", "model_id")
     list_display = ("model_id", "provider", "input_price", "output_price", "context_window", "enabled", "edited")
     list_editable = ("input_price", "output_price")
@@ -147,6 +150,10 @@ class AIModelAdmin(SeededAdmin):
         *("provider", "model_id", "name", "context_window", "max_output", "input_price", "output_price"),
         *("route_based", "parameters", "position", "enabled", "edited", "seeded"),
     )
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Results link to the models of one provider, by the slug that they know."""
+        return lookup == "provider__slug__exact" or super().lookup_allowed(lookup, value, request)
 
 
 @admin.register(Metric)

@@ -51,6 +51,14 @@ def _one_line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+class PriceInput(forms.NumberInput):
+    """A price as people write it: 1.5, not 1.500000."""
+
+    def format_value(self, value: Any) -> str | None:
+        text = super().format_value(value)
+        return text.rstrip("0").rstrip(".") if text and "." in text else text
+
+
 JSON_AS_TEXT: dict[type[models.Field[Any, Any]], dict[str, Any]] = {
     models.JSONField: {
         "form_class": JSONText,
