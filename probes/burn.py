@@ -54,6 +54,9 @@ def end_overdue() -> int:
     checks = set(rows.values_list("check_of_id", flat=True))
     if not checks:
         return 0
+    waiting = Detection.objects.filter(check_of__in=checks, state__in=UNFINISHED).exclude(pk__in=rows.values("pk"))
+    for check_id in checks - set(waiting.values_list("check_of_id", flat=True)):
+        seal.destroy(seal.KEYS, check_id)  # before any row is written: a full disk takes none
     ended = rows.update(state=State.DONE, sealed_key=None, claim="")
     forget_keys(checks)
     return ended

@@ -145,9 +145,9 @@ def _body(response: requests.Response) -> bytes:
 
 _CAUSES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((ssl.SSLError, ssl.CertificateError), "tls"),
-    ((TimeoutError, urllib3.exceptions.TimeoutError), "timeout"),
     ((socket.gaierror,), "dns"),
-    ((ConnectionRefusedError,), "refused"),
+    ((ConnectionRefusedError, urllib3.exceptions.NewConnectionError), "refused"),  # the latter is a TimeoutError, too
+    ((TimeoutError, urllib3.exceptions.TimeoutError), "timeout"),
     ((ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead), "reset"),
     ((http.client.HTTPException, urllib3.exceptions.HTTPError, requests.RequestException, ValueError), "bad_http"),
     ((OSError,), "refused"),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from probes.exchange import Exchange, clip
-from probes.seed import Catalogue, Probe, Protocol, Reading, Rule, Sender, evaluate
+from probes.seed import Catalogue, KeyShape, Probe, Protocol, Reading, Rule, Sender, evaluate
 
 ACCEPTED = frozenset({"active", "restricted", "no_credit", "rate_limited"})
 REFUSED = frozenset({"invalid", "revoked", "leaked", "suspended"})
 MAX_MODELS = 5_000
 MAX_LIST = 50
+KEY_FORM = "the key's own form"
 
 Finding = dict[str, Any]
 """JSON-able: probe kind call status elapsed_ms request_id code message verdict cause evidence,
@@ -78,6 +80,28 @@ def read(catalogue: Catalogue, sender: Sender | Protocol, probe: Probe, exchange
         "models": model_ids(probe, exchange) if good else None,
         "pays": _truth(probe.pays, exchange) if judged.matched else None,
     }
+
+
+def read_form(catalogue: Catalogue, shape: KeyShape, facts: Mapping[str, Any]) -> Finding | None:
+    """What a key says of itself, as a finding that judges nothing; None where it says nothing."""
+    exchange = Exchange(call=KEY_FORM, body=dict(facts))
+    items = [
+        {
+            "metric": r.name,
+            "value": value,
+            "unit": unit_of(catalogue, r, exchange),
+            "state": "confirmed",
+            "read_from": f"{KEY_FORM}: {r.read}",
+        }
+        for r in shape.metrics
+        if (value := value_of(r, exchange)) is not None
+    ]
+    if not items:
+        return None
+    nothing = dict.fromkeys(("status", "request_id", "code", "message", "models", "pays"))
+    said = {"probe": "key_form", "kind": "key_form", "call": KEY_FORM, "elapsed_ms": 0, "verdict": "unknown"}
+    flags = {"accepted": False, "proves_key": False, "public": False}
+    return {**nothing, **said, **flags, "cause": "key_form", "evidence": items}
 
 
 def _evidence(

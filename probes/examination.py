@@ -34,13 +34,22 @@ class Ask:
 
 
 class Examination:
-    """provider: whose key it is said to be, None = nothing said. base_url: "" = the provider's own origins."""
+    """provider: whose key it is said to be, None = nothing said. base_url: "" = the provider's own origins.
 
-    def __init__(self, catalogue: Catalogue, provider: Provider | None, base_url: str, today: dt.date) -> None:
+    shape: the name of the key's shape there, since some shapes have probes of their own.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, provider: Provider | None, base_url: str, today: dt.date, shape: str = ""
+    ) -> None:
         self.catalogue = catalogue
         self.provider = provider
         self.base_url = base_url
+        self.custom = bool(base_url) and not (provider and provider.owns(base_url))
+        self.shape = shape
         self.gateway: str | None = None
+        self._regions = list(provider.regions) if provider else []
+        self._found_here: list[Finding] = []
         self._days = {"today": today.isoformat(), "month_ago": (today - dt.timedelta(days=30)).isoformat()}
         self._facts: dict[str, Any] = {}
         self._answers: dict[str, Exchange] = {}
@@ -50,11 +59,23 @@ class Examination:
 
     def next(self) -> list[Ask]:
         """Calls that can be made now and have not been. Empty while answers are awaited, or when all is done."""
-        asks = self._official() if not self.base_url else self._custom()
-        fresh = [a for a in asks if str(a.call) not in self._asked][: MAX_CALLS - len(self._asked)]
+        fresh = self._fresh()
+        if not fresh and self._open == 0 and self._refused_here():
+            self._regions.pop(0)  # a refusal counts only for the region that was asked
+            self._found_here = []
+            fresh = self._fresh()
         self._asked |= {str(a.call) for a in fresh}
         self._open += len(fresh)
         return fresh
+
+    def _fresh(self) -> list[Ask]:
+        asks = self._custom() if self.custom else self._official()
+        return [a for a in asks if str(a.call) not in self._asked][: MAX_CALLS - len(self._asked)]
+
+    def _refused_here(self) -> bool:
+        """Whether this region does not know the key, and the same vendor has another to ask."""
+        refused = any(f["verdict"] == "invalid" for f in self._found_here)
+        return len(self._regions) > 1 and refused and not any(f["accepted"] for f in self._found_here)
 
     @property
     def done(self) -> bool:
@@ -65,14 +86,15 @@ class Examination:
         self._open -= 1
         self._answers[str(ask.call)] = exchange
         finding = self._read(ask, exchange)
-        return [finding, *(self._recognise() if self.base_url and self._open == 0 else [])]
+        return [finding, *(self._recognise() if self.custom and self._open == 0 else [])]
 
     def _read(self, ask: Ask, exchange: Exchange) -> Finding:
         finding = evidence.read(self.catalogue, ask.sender, ask.probe, exchange)
         for item in finding["evidence"]:
             if item["value"] is not None:
                 self._facts.setdefault(item["metric"], item["value"])
-        if self.base_url:
+        self._found_here.append(finding)
+        if self.custom:
             finding["marks"] = self._marks(exchange)
         return finding
 
@@ -81,7 +103,9 @@ class Examination:
     def _official(self) -> list[Ask]:
         if self.provider is None:
             return []
-        asks = [self._ask(self.provider, p, self.provider.origin(p)) for p in self.provider.probes]
+        region = self._regions[0] if self._regions else ""
+        probes = self.provider.probes_for(self.shape)
+        asks = [self._ask(self.provider, p, self.base_url or self.provider.origin(p, region)) for p in probes]
         return [a for a in asks if a]
 
     def _ask(self, sender: Sender, probe: Probe, base: str) -> Ask | None:

@@ -15,7 +15,7 @@ from probes import guard, words
 from probes.examination import CLAIM_WITHOUT_CHOICE
 from probes.models import State, current
 from probes.paste import Pasted, count, lines
-from probes.seed import Catalogue, Provider
+from probes.seed import Catalogue
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class DestinationForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.catalogue: Catalogue = current()
-        named = sorted((p.name.casefold(), slug, p.name) for slug, p in self.catalogue.providers.items())
+        named = sorted(
+            (p.name.casefold(), slug, p.name) for slug, p in self.catalogue.providers.items() if not p.retired
+        )
         choices: Any = [("", _("find out")), *((slug, name) for _key, slug, name in named)]
         self.fields["provider"].choices = choices  # type: ignore[attr-defined]
 
@@ -89,12 +91,17 @@ class DestinationForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
-        host = urlsplit(cleaned["base_url"]).netloc
-        owner = next((s for s, p in self.catalogue.providers.items() if host and host in _origin_hosts(p)), "")
-        if owner and cleaned["provider"] not in ("", owner):
-            reason = words.BASE_URL_FAULTS["other_provider"] % {"detail": self.catalogue.providers[owner].name}
-            self.add_error("base_url", reason)
-        return cleaned | {"provider": owner, "base_url": ""} if owner else cleaned
+        base_url, chosen = cleaned["base_url"], cleaned["provider"]
+        owner = next((p for p in self.catalogue.providers.values() if p.owns(base_url)), None)
+        if owner and chosen not in ("", owner.slug):
+            self.add_error("base_url", words.BASE_URL_FAULTS["other_provider"] % {"detail": owner.name})
+        elif owner:
+            parts = urlsplit(base_url)
+            own = f"{parts.scheme}://{parts.netloc}" if parts.netloc.endswith(owner.own_hosts) else ""
+            return cleaned | {"provider": owner.slug, "base_url": own}
+        elif chosen and not base_url and not self.catalogue.providers[chosen].origins:
+            self.add_error("base_url", _("This provider gives each customer a host of his own: put it here."))
+        return cleaned
 
     @property
     def default_claim(self) -> str:
@@ -168,6 +175,8 @@ class CheckForm(DestinationForm):
         known = provider or (match.candidates[0] if match.distinctive else "")
         if base_url:
             known = known or self.default_claim
+        elif known and not self.catalogue.providers[known].origins:
+            known = ""  # its customers have hosts of their own: which one is asked
         state = State.QUEUED if known else State.NEEDS_CHOICE
         return Planned(line, known, base_url, state, match.candidates)
 
@@ -182,7 +191,3 @@ class ChoiceForm(DestinationForm):
         if not self.errors and not cleaned["provider"] and not cleaned["base_url"]:
             self.add_error("provider", _("Choose a provider, or give the base URL that the key came with."))
         return cleaned | {"provider": cleaned.get("provider") or self.default_claim}
-
-
-def _origin_hosts(provider: Provider) -> set[str]:
-    return {urlsplit(origin).netloc for origin in provider.origins.values()}

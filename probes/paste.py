@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from probes import keyform
 from probes.secret import Secret
 from probes.seed import Catalogue, KeyShape
 
@@ -59,6 +61,7 @@ class Pasted:
     detail: str = ""
     notices: tuple[str, ...] = ()
     match: Match = field(default_factory=Match)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what the key says of itself
 
 
 def lines(text: str, catalogue: Catalogue) -> list[Pasted]:
@@ -107,7 +110,9 @@ def _line(number: int, raw: str, catalogue: Catalogue) -> Pasted | None:
     if fault:
         return Pasted(number, fault=fault, detail=detail, notices=notices)
     match = whose(value, catalogue)
-    return Pasted(number, Secret(value), _label(number, value, name, match, catalogue), notices=notices, match=match)
+    label = _label(number, value, name, match, catalogue)
+    facts = keyform.facts(match.shape.form, value) if match.shape else {}
+    return Pasted(number, Secret(value), label, notices=notices, match=match, facts=facts)
 
 
 def normal_form(raw: str) -> tuple[str, str, tuple[str, ...]]:
@@ -176,6 +181,11 @@ def _foreign(value: str, catalogue: Catalogue) -> tuple[str, str]:
     match = whose(value, catalogue)
     if match.shape and match.shape.refuse:
         return "refused_kind", match.shape.refuse
+    retired = [catalogue.providers[slug].retired for slug in match.candidates]
+    if retired and all(retired):
+        return "retired", retired[0]
+    if match.shape and keyform.facts(match.shape.form, value).get("checksum") is False:
+        return "checksum", ""
     if _doubled(value, catalogue):
         return "doubled", ""
     if _several(value, catalogue):

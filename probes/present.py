@@ -136,7 +136,7 @@ def _facts(reported: Reported, capability: str) -> list[dict[str, Any]]:
 
 def _withheld(reported: Reported) -> list[dict[str, Any]]:
     provider = reported.case.provider
-    if provider is None or reported.case.base_url:
+    if provider is None or reported.case.custom:
         return []
     labels = {m.name: m.label for m in reported.case.catalogue.shared.metrics}
     return [{"label": _(labels[w.metric]), "reason": _(w.reason)} for w in provider.not_exposed]

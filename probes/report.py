@@ -64,7 +64,7 @@ def report(catalogue: Catalogue, key: Examined) -> Reported:
         "candidates": key.candidates,
         "provider": key.provider or None,
         "gateway": done.gateway,
-        "origin": origin(provider, key.base_url),
+        "origin": origin(provider, key.base_url, findings),
         "identity": {
             "state": done.identity,
             "evidence": [str(words.IDENTITY_EVIDENCE[slug]) % values for slug, values in done.identity_evidence],
@@ -93,9 +93,13 @@ def _put_in_order(findings: list[Finding], sender: Sender | None) -> None:
     findings.sort(key=lambda f: names.index(f["probe"]) if f["probe"] in names else len(names))
 
 
-def origin(provider: Provider | None, base_url: str) -> str | None:
-    """Where the key was or will be sent: the base URL, or the provider's first origin."""
-    return base_url or (next(iter(provider.origins.values())) if provider else None)
+def origin(provider: Provider | None, base_url: str, findings: list[Finding]) -> str | None:
+    """Where the key was or will be sent: the base URL, the origin that accepted it, or the provider's first."""
+    if base_url or provider is None:
+        return base_url or None
+    calls = [f["call"].partition(" ")[2] for f in findings if f["accepted"]]
+    origins = list(provider.origins.values())
+    return next((o for o in origins if any(call.startswith(o + "/") for call in calls)), origins[0])
 
 
 def host(reported: Reported) -> str:
@@ -147,7 +151,7 @@ def _href(slug: str, case: Case, done: Conclusion, line: int) -> str | None:
     provider, gateway = case.provider, case.catalogue.gateways.get(done.gateway or "")
     links = dict(gateway.links if gateway else provider.links if provider else {})
     if slug == "add-provider-config":
-        return _config_link(provider, gateway, case.base_url)
+        return _config_link(provider, gateway, case.base_url if case.custom else "")
     if slug == "fill-pricing" and provider:
         return f"/admin/probes/aimodel/?{urlencode({'provider__slug__exact': provider.slug})}"
     if slug == "top-up":

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 import jmespath
 
+from probes.keyform import READERS
+
 CATALOGUE_DIR = Path(__file__).parent / "catalogue"
 
 VERDICTS = ("active restricted no_credit rate_limited suspended revoked leaked region_blocked invalid unknown").split()
@@ -83,6 +85,8 @@ class KeyShape:
     prefix: str = ""
     refuse: str = ""
     note: str = ""
+    form: str = ""  # how facts are read from the key itself, a name of `keyform.READERS`
+    metrics: tuple[Reading, ...] = ()  # what is read there
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class Probe:
     models: str = ""
     pays: str = ""
     metrics: tuple[Reading, ...] = ()
+    shapes: tuple[str, ...] = ()  # asked only for keys of these shapes, and such keys ask nothing else
 
     @property
     def method(self) -> str:
@@ -170,17 +175,34 @@ class Provider(Sender):
     protocol: str = "own"
     concurrency: int = 256
     unprovable: str = ""
+    retired: str = ""  # what became of it; its keys are sent nowhere
     origins: Mapping[str, str] = field(default_factory=dict)
+    own_hosts: tuple[str, ...] = ()  # endings of the hosts that a customer gets from it: a base URL there is its own
+    regions: tuple[str, ...] = ()  # origins of one vendor's separate regions, in order of asking
     models: tuple[AIModel, ...] = ()
 
-    def origin(self, probe: Probe) -> str:
-        return self.origins[probe.origin or next(iter(self.origins))]
+    def origin(self, probe: Probe, region: str = "") -> str:
+        return self.origins[probe.origin or region or next(iter(self.origins))] if self.origins else ""
+
+    def owns(self, base_url: str) -> bool:
+        """Whether a base URL is at one of the vendor's own hosts, so that who answers is proved by TLS."""
+        host = urlsplit(base_url).hostname or ""
+        return bool(base_url) and (
+            host in {urlsplit(o).hostname for o in self.origins.values()} or host.endswith(self.own_hosts)
+        )
+
+    def probes_for(self, shape: str) -> list[Probe]:
+        """The free probes for a key of this shape."""
+        free = [p for p in self.probes if not p.spends]
+        own = [p for p in free if shape in p.shapes]
+        return own or [p for p in free if not p.shapes]
 
     @property
     def hosts(self) -> list[str]:
         """The hosts that receive a key of this provider in one check, in order of asking."""
-        asked = [self.origin(p) for p in self.probes if p.sends_key and not p.spends]
-        return list(dict.fromkeys(urlsplit(origin).netloc for origin in asked))
+        keyed = [p for p in self.probes if p.sends_key and not p.spends]
+        asked = [self.origin(p, region) for region in self.regions or ("",) for p in keyed if self.origins]
+        return list(dict.fromkeys([urlsplit(origin).netloc for origin in asked] + [f"*{e}" for e in self.own_hosts]))
 
 
 @dataclass(frozen=True)
@@ -370,8 +392,11 @@ def check_sender(sender: Sender, where: str) -> None:
         check_expression(mark.when, f"{where}: fingerprints {mark.name!r}: when")
     _unique([p.name for p in sender.probes], f"{where}: probes")
     read = {r.name for p in sender.probes for r in p.metrics}
+    shapes = [shape.name for shape in sender.key_shapes]
     for probe in sender.probes:
         check_probe(probe, f"{where}: probes {probe.name!r}", read)
+        for name in probe.shapes:
+            _known(name, shapes, f"{where}: probes {probe.name!r}: shapes")
     if isinstance(sender, Provider):
         _check_provider(sender, where)
 
@@ -379,15 +404,20 @@ def check_sender(sender: Sender, where: str) -> None:
 def _check_provider(provider: Provider, where: str) -> None:
     _known(provider.route, ("global", "china"), f"{where}: route")
     _known(provider.protocol, (*shared().protocols, "own"), f"{where}: protocol")
-    if not provider.origins:
+    if not provider.origins and not provider.own_hosts:
         raise SeedError(f"{where}: origins: at least one is needed")
+    for ending in provider.own_hosts:
+        if not re.fullmatch(r"(?:\.[a-z0-9-]+){2,}", ending):
+            raise SeedError(f"{where}: own_hosts: expected an ending such as .openai.azure.com, got {ending!r}")
+    for name in provider.regions:
+        _known(name, provider.origins, f"{where}: regions")
     for name, origin in provider.origins.items():
         check_origin(origin, f"{where}: origins.{name}")
     for probe in provider.probes:
         if probe.origin:
             _known(probe.origin, provider.origins, f"{where}: probes {probe.name!r}: origin")
     _unique([m.id for m in provider.models], f"{where}: models")
-    if not provider.unprovable and not any(p.proves_key for p in provider.probes):
+    if not provider.unprovable and not provider.retired and not any(p.proves_key for p in provider.probes):
         raise SeedError(f"{where}: no probe proves a key: say so in 'unprovable'")
 
 
@@ -438,6 +468,9 @@ def check_key_shape(shape: KeyShape, where: str) -> None:
         re.compile(shape.pattern)
     except re.error as error:
         raise SeedError(f"{where}: pattern: {error}") from None
+    _known(shape.form, ("", *READERS), f"{where}: form")
+    for reading in shape.metrics:
+        check_reading(reading, f"{where}: metrics {reading.name!r}")
 
 
 def check_expression(text: str, where: str) -> None:

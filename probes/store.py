@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from probes import report, seal, worker
+from probes import evidence, report, seal, worker
 from probes.forms import Plan
 from probes.models import Check, Detection, State, current, hash_token
 from probes.models import Finding as FindingRow
@@ -35,13 +35,14 @@ def submit(plan: Plan, owner: str) -> str:
         check.save()
         seal.make_data_keys(check.pk)
         key = seal.data_key(seal.KEYS, check.pk)
-        Detection.objects.bulk_create(
+        rows = Detection.objects.bulk_create(
             Detection(
                 check_of=check,
                 line=planned.pasted.line,
                 label=planned.pasted.label,
                 sealed_key=seal.seal_key(key, planned.pasted.secret, check.pk, planned.pasted.line),
                 candidates=list(planned.candidates),
+                shape=planned.pasted.match.shape.name if planned.pasted.match.shape else "",
                 distinctive=planned.pasted.match.distinctive,
                 notices=list(planned.pasted.notices),
                 provider=planned.provider,
@@ -52,8 +53,19 @@ def submit(plan: Plan, owner: str) -> str:
             for planned in plan.keys
             if planned.pasted.secret
         )
+        _store_forms(check, dict(zip((row.line for row in rows), rows, strict=True)), plan)
         _queue(sum(planned.state == State.QUEUED for planned in plan.keys))
     return token
+
+
+def _store_forms(check: Check, rows: dict[int, Detection], plan: Plan) -> None:
+    """What keys say of themselves is a finding like any other, known before anything is asked."""
+    key = seal.data_key(seal.RESULTS, check.pk)
+    for planned in plan.keys:
+        shape, row = planned.pasted.match.shape, rows[planned.pasted.line]
+        finding = evidence.read_form(current(), shape, planned.pasted.facts) if shape else None
+        if finding:
+            FindingRow.objects.create(detection=row, sealed=seal.seal_finding(key, finding, row.pk))
 
 
 def _queue(keys: int) -> None:
@@ -92,7 +104,9 @@ def examined(check: Check) -> list[report.Examined]:
 def _examined(row: Detection, check: Check, findings: list[dict[str, Any]]) -> report.Examined:
     """A row whose key must be dead by now is shown as ended, whether or not anyone has written that down."""
     unfinished = row.state in (State.QUEUED, State.PROBING)
-    interrupted = (unfinished and row.overdue) or (row.state == State.DONE and not findings)
+    interrupted = (unfinished and row.overdue) or (
+        row.state == State.DONE and all(f["kind"] == "key_form" for f in findings)
+    )
     return report.Examined(
         line=row.line,
         label=row.label,

@@ -36,6 +36,11 @@ class Case:
     findings: list[Finding]
     interrupted: bool = False
 
+    @property
+    def custom(self) -> bool:
+        """Whether a host was asked that is none of the provider's own."""
+        return bool(self.base_url) and not (self.provider and self.provider.owns(self.base_url))
+
 
 @dataclass(frozen=True)
 class Conclusion:
@@ -55,8 +60,8 @@ class Conclusion:
 
 def conclude(case: Case) -> Conclusion:
     verdict, cause = _verdict(case)
-    gateway = _gateway(case.findings) if case.base_url else None
-    identity, why = _custom_identity(case, gateway) if case.base_url else _official_identity(case)
+    gateway = _gateway(case.findings) if case.custom else None
+    identity, why = _custom_identity(case, gateway) if case.custom else _official_identity(case)
     pays, pay_evidence = _ability_to_pay(case.findings, verdict)
     models, public = _models(case)
     path = _path(case, identity, verdict, pays, models, public)
@@ -87,13 +92,26 @@ def _verdict(case: Case) -> tuple[str, str | None]:
         return _strongest(accepted, HINDERING)
     refused = [f for f in case.findings if f["verdict"] in REFUSING and (f["proves_key"] or not _proving(case))]
     if refused:
-        return _strongest(refused, REFUSING)
+        verdict, cause = _strongest(refused, REFUSING)
+        return (
+            (verdict, cause)
+            if verdict != "invalid" or _all_regions(case, refused)
+            else ("unknown", "other_region_silent")
+        )
     causes = [f["cause"] for f in case.findings if f["proves_key"]] or [f["cause"] for f in case.findings]
     if case.interrupted and not causes:
         return "unknown", "interrupted"
-    if not case.base_url and case.provider and case.provider.unprovable and causes:
+    if not case.custom and case.provider and case.provider.unprovable and causes:
         return "unknown", "unprovable"
     return "unknown", causes[0] if causes else None
+
+
+def _all_regions(case: Case, refused: list[Finding]) -> bool:
+    """Whether every region of the vendor has refused: a key is good in its own region only."""
+    if case.base_url or not case.provider:
+        return True
+    origins = case.provider.origins
+    return {urlsplit(origins[r]).hostname for r in case.provider.regions} <= {_host(f) for f in refused}
 
 
 def _proving(case: Case) -> bool:
@@ -200,7 +218,7 @@ def _capabilities(case: Case) -> list[dict[str, str | None]]:
     for finding in case.findings:
         for item in finding["evidence"]:
             states.setdefault(metric_of.get(item["metric"], ""), set()).add(item["state"])
-    if case.provider and not case.base_url and any(f["accepted"] for f in case.findings):
+    if case.provider and not case.custom and any(f["accepted"] for f in case.findings):
         for withheld in case.provider.not_exposed:
             states.setdefault(metric_of[withheld.metric], set()).add("not_exposed")
     rows: list[dict[str, str | None]] = [

@@ -22,6 +22,8 @@ FAULTS: dict[str, Word] = {
     "refused_kind": _("it is %(detail)s."),
     "doubled": _("it is the same key twice in one; paste it once."),
     "several": _("it is more than one key; put each on a line of its own."),
+    "checksum": _("its checksum does not fit: a character is wrong or missing."),
+    "retired": "%(detail)s",
     "repeated": _("it is the same key as line %(detail)s."),
     "wrong_provider": _("it has the shape of a key of %(detail)s, not of the provider that you chose."),
 }
@@ -91,6 +93,8 @@ CAUSES: dict[str, Word] = {
     "unrecognised_answer": _("The answer fits nothing that is documented."),
     "provider_error": _("The provider has a fault of its own."),
     "overloaded": _("The provider is overloaded."),
+    "other_region_silent": _("One region refused it, another gave no answer; a key is good in its own region only."),
+    "key_form": _("Read from the key's own form, without any call."),
     "unprovable": _("No free call proves a key here."),
     "public_list": _("The list answers anyone, so it says nothing about the key."),
     "keyless": _("Asked without the key."),

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import zip_longest
@@ -100,23 +101,39 @@ def claim_next(claim: str) -> list[Detection]:
 def _work(claim: str, rows: list[Detection]) -> None:
     client, threads = resources()
     running: dict[Future[Exchange], tuple[Job, Ask]] = {}
-    for job in _jobs(rows):
-        _start(job, client, threads, running)
-        if job.examination.done:
-            _store(claim, [], [job])
-    while running:
-        done, _ = wait(running, timeout=BEAT_SECONDS, return_when=FIRST_COMPLETED)
-        Heartbeat.beat("worker")  # slow hosts are no stuck queue
-        if not done:
-            continue
-        touched: dict[int, Job] = {}
-        for future in done:
-            job, ask = running.pop(future)
-            job.findings += job.examination.answer(ask, future.result())
-            touched[job.row.pk] = job
-        for job in touched.values():
-            _start(job, client, threads, running)
-        _store(claim, list(touched.values()), [j for j in touched.values() if j.examination.done])
+    try:
+        for job in _jobs(rows):
+            with _alone():
+                _start(job, client, threads, running)
+            if job.examination.done:
+                _store(claim, [], [job])
+        while running:
+            done, _ = wait(running, timeout=BEAT_SECONDS, return_when=FIRST_COMPLETED)
+            Heartbeat.beat("worker")  # slow hosts are no stuck queue
+            if not done:
+                continue
+            touched: dict[int, Job] = {}
+            for future in done:
+                job, ask = running.pop(future)
+                with _alone():
+                    job.findings += job.examination.answer(ask, future.result())
+                touched[job.row.pk] = job
+            for job in touched.values():
+                with _alone():
+                    _start(job, client, threads, running)
+            _store(claim, list(touched.values()), [j for j in touched.values() if j.examination.done])
+    finally:
+        for future in running:  # the batch broke: nothing more is sent
+            future.cancel()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """What goes wrong with one key is said by its class alone, and keeps no other key from its end."""
+    try:
+        yield
+    except Exception as error:
+        log.error("a key's examination stumbled: %s", type(error).__name__)
 
 
 def _start(
@@ -140,8 +157,11 @@ def _jobs(rows: list[Detection]) -> Iterable[Job]:
         keys = data_keys[check_id]
         if keys is None or row.sealed_key is None:
             continue
-        secret = seal.open_key(keys[0], bytes(row.sealed_key), check_id, row.line)
-        examination = Examination(catalogue, catalogue.providers.get(row.provider), row.base_url, today)
+        try:
+            secret = seal.open_key(keys[0], bytes(row.sealed_key), check_id, row.line)
+        except seal.Burned:
+            continue
+        examination = Examination(catalogue, catalogue.providers.get(row.provider), row.base_url, today, row.shape)
         yield Job(row, secret, keys[1], examination, row.key_dies_at.timestamp() - MARGIN)
 
 

@@ -22,7 +22,7 @@ PROBE_FIELDS: Any = (
         _("More"),
         {
             "classes": ["collapse"],
-            "fields": ("kind", "pays", "spends", "headers", "body", "read_only_post", "position"),
+            "fields": ("kind", "pays", "spends", "headers", "body", "read_only_post", "shapes", "position"),
         },
     ),
 )
@@ -34,6 +34,7 @@ class ShapesOf(PartInline, admin.StackedInline):
         ("name", "kind", "prefix"),
         "pattern",
         ("refuse", "note"),
+        ("form", "metrics"),
         ("position", "enabled", "edited"),
     )
 
@@ -71,19 +72,19 @@ class GatewayProbes(ProbesOf):
 
 @admin.register(Provider)
 class ProviderAdmin(SenderAdmin):
-    destination = ("origins", "auth")
+    destination = ("origins", "own_hosts", "auth")
     list_display = ("name", "slug", "route", "protocol", "checked_on", "enabled", "edited")
     list_filter = ("enabled", "edited", "seeded", "route", "protocol")
     search_fields = ("name", "slug")
     fieldsets = (
         (None, {"fields": ("name", "slug", "route", "protocol", "checked_on", "enabled", "edited", "seeded")}),
-        (_("Where keys are sent"), {"fields": ("origins", "auth")}),
+        (_("Where keys are sent"), {"fields": ("origins", "own_hosts", "auth")}),
         (
             _("More"),
             {
                 "fields": (
                     *("headers", "links", "rules", "rule_sets", "not_exposed", "fingerprints"),
-                    *("concurrency", "unprovable"),
+                    *("regions", "concurrency", "unprovable", "retired"),
                 )
             },
         ),

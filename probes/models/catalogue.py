@@ -19,6 +19,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from probes import seed
+from probes.keyform import READERS
 
 ROUTES = [("global", _("global")), ("china", _("China"))]
 slug_word = RegexValidator(r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$", _("Lower-case letters, digits and single hyphens."))
@@ -132,7 +133,7 @@ class Sender(Seeded):
 class Provider(Sender):
     SEED_FIELDS = (
         *("name", "auth", "headers", "links", "rules", "rule_sets", "not_exposed", "fingerprints", "checked_on"),
-        *("route", "protocol", "concurrency", "unprovable", "origins"),
+        *("route", "protocol", "concurrency", "unprovable", "retired", "origins", "own_hosts", "regions"),
     )
 
     route = models.CharField(_("market"), max_length=10, choices=ROUTES, default="global")
@@ -144,8 +145,18 @@ class Provider(Sender):
     )
     concurrency = models.PositiveSmallIntegerField(_("requests at once"), default=256)
     unprovable = models.CharField(_("why no free call proves a key"), max_length=300, blank=True)
+    retired = models.CharField(_("what became of it"), max_length=300, blank=True)
+    own_hosts = models.JSONField(
+        _("own hosts"), default=empty_list, blank=True, help_text=_("Endings of hosts that customers get from it.")
+    )
+    regions = models.JSONField(
+        _("regions"), default=empty_list, blank=True, help_text=_("Names of origins that know different keys.")
+    )
     origins = models.JSONField(
-        _("origins"), help_text=_("Where keys are sent: pairs of name and address. The first is the default.")
+        _("origins"),
+        default=empty_list,
+        blank=True,
+        help_text=_("Where keys are sent: pairs of name and address. The first is the default."),
     )
 
     class Meta(Sender.Meta):
@@ -155,7 +166,7 @@ class Provider(Sender):
 
     def as_seed(self, **parts: Any) -> seed.Provider:
         """parts: key_shapes, probes and models, where the caller has them already."""
-        names = ("route", "protocol", "concurrency", "unprovable", "origins")
+        names = ("route", "protocol", "concurrency", "unprovable", "retired", "origins", "own_hosts", "regions")
         table = self.sender_table() | {name: getattr(self, name) for name in names}
         return seed.build(seed.Provider, table, self.slug, slug=self.slug, **parts)
 
@@ -166,7 +177,11 @@ class Provider(Sender):
 
     def check_seed(self) -> None:
         # Its probes are rows of their own: whether one of them proves a key is not asked here.
-        table = self.sender_table() | {"origins": self.origins, "unprovable": self.unprovable or "see its probes"}
+        table = self.sender_table() | {
+            "origins": self.origins,
+            "regions": self.regions,
+            "unprovable": self.unprovable or "see its probes",
+        }
         seed.check_sender(seed.build(seed.Provider, table, self.slug, slug=self.slug), self.slug)
 
 
@@ -220,7 +235,7 @@ class SenderPart(Seeded):
 
 
 class KeyShape(SenderPart):
-    SEED_FIELDS = ("pattern", "kind", "prefix", "refuse", "note", "position")
+    SEED_FIELDS = ("pattern", "kind", "prefix", "refuse", "note", "form", "metrics", "position")
 
     provider = models.ForeignKey(Provider, null=True, blank=True, on_delete=models.CASCADE, related_name="key_shapes")
     gateway = models.ForeignKey(Gateway, null=True, blank=True, on_delete=models.CASCADE, related_name="key_shapes")
@@ -231,13 +246,15 @@ class KeyShape(SenderPart):
     prefix = models.CharField(_("public beginning"), max_length=30, blank=True)
     refuse = models.CharField(_("never sent, because"), max_length=200, blank=True)
     note = models.CharField(_("note"), max_length=200, blank=True)
+    form = models.CharField(_("facts in the key"), max_length=30, blank=True, choices=[(n, n) for n in READERS])
+    metrics = models.JSONField(_("metrics"), default=empty_list, blank=True)
 
     class Meta(SenderPart.Meta):
         verbose_name = _("key shape")
         verbose_name_plural = _("key shapes")
 
     def as_seed(self) -> seed.KeyShape:
-        names = ("name", "pattern", "kind", "prefix", "refuse", "note")
+        names = ("name", "pattern", "kind", "prefix", "refuse", "note", "form", "metrics")
         return seed.build(seed.KeyShape, {n: getattr(self, n) for n in names}, self.name)
 
     def check_seed(self) -> None:
@@ -247,7 +264,7 @@ class KeyShape(SenderPart):
 class Probe(SenderPart):
     SEED_FIELDS = (
         *("call", "kind", "origin", "headers", "body", "read_only_post", "sends_key", "proves_key", "public"),
-        *("spends", "models", "pays", "rules", "metrics", "position"),
+        *("spends", "models", "pays", "rules", "metrics", "shapes", "position"),
     )
 
     provider = models.ForeignKey(Provider, null=True, blank=True, on_delete=models.CASCADE, related_name="probes")
@@ -265,6 +282,7 @@ class Probe(SenderPart):
     pays = models.CharField(_("can pay if"), max_length=300, blank=True)
     rules = models.JSONField(_("rules"), default=empty_list)
     metrics = models.JSONField(_("metrics"), default=empty_list, blank=True)
+    shapes = models.JSONField(_("for key shapes"), default=empty_list, blank=True, help_text=_("Empty = all others."))
     models = models.CharField(_("models at"), max_length=200, blank=True)  # last: it hides the module
 
     read_together: set[str] | None = None  # what probes read that are saved with this one; None = ask the rows

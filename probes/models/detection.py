@@ -56,6 +56,7 @@ class Detection(models.Model):
     label = models.CharField(max_length=80)
     sealed_key = models.BinaryField(null=True)
     candidates = models.JSONField(default=list)
+    shape = models.CharField(max_length=60, blank=True)
     distinctive = models.BooleanField(default=False)  # only this provider's keys look so
     notices = models.JSONField(default=list)
     provider = models.CharField(max_length=60, blank=True)

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from probes import report
+from probes import evidence, report
 from probes.client import Client
 from probes.evidence import ACCEPTED, REFUSED, Finding
 from probes.examination import Ask, Examination
@@ -81,9 +81,12 @@ class Command(BaseCommand):
 def run(catalogue: Catalogue, planned: Planned) -> list[Finding]:
     """All findings of one key, asked from here and now."""
     provider = catalogue.providers.get(planned.provider)
-    examination = Examination(catalogue, provider, planned.base_url, timezone.now().date())
+    shape = planned.pasted.match.shape
+    today = timezone.now().date()
+    examination = Examination(catalogue, provider, planned.base_url, today, shape.name if shape else "")
     client = Client(settings.LAB_URL, tuple(settings.PRIVATE_GATEWAYS))
-    secret, findings = planned.pasted.secret, list[Finding]()
+    own = evidence.read_form(catalogue, shape, planned.pasted.facts) if shape else None
+    secret, findings = planned.pasted.secret, list[Finding]([own] if own else [])
     with ThreadPoolExecutor(8) as threads:
         running: dict[Any, Ask] = {}
         while True:
