@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -240,3 +240,12 @@ def marks(sender: Sender, exchange: Exchange) -> list[str]:
     if exchange.status is None:
         return []
     return [m.name for m in sender.fingerprints if evaluate(m.when, exchange.view)]
+
+
+def all_marks(catalogue: Catalogue, exchange: Exchange) -> dict[str, dict[str, list[str]]]:
+    """Fingerprints that an answer shows, by gateway and by provider."""
+    known: dict[str, Iterable[Sender]] = {
+        "gateways": catalogue.gateways.values(),
+        "providers": catalogue.providers.values(),
+    }
+    return {kind: {s.slug: found for s in senders if (found := marks(s, exchange))} for kind, senders in known.items()}

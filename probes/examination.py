@@ -95,7 +95,7 @@ class Examination:
                 self._facts.setdefault(item["metric"], item["value"])
         self._found_here.append(finding)
         if self.custom:
-            finding["marks"] = self._marks(exchange)
+            finding["marks"] = evidence.all_marks(self.catalogue, exchange)
         return finding
 
     # An official origin
@@ -146,16 +146,6 @@ class Examination:
         protocol = protocols.get(self.provider.protocol if self.provider else "", protocols["openai"])
         call = Call("GET", self._root + protocol.models.path, dict(protocol.headers), protocol.auth)
         return Ask(protocol.models, protocol, call)
-
-    def _marks(self, exchange: Exchange) -> dict[str, dict[str, list[str]]]:
-        """Fingerprints that this answer shows, by gateway and by provider."""
-        return {
-            kind: {s.slug: found for s in senders if (found := evidence.marks(s, exchange))}
-            for kind, senders in (
-                ("gateways", self.catalogue.gateways.values()),
-                ("providers", self.catalogue.providers.values()),
-            )
-        }
 
     def _recognise(self) -> list[Finding]:
         """After the first round: the software with most marks. What it had answered is read anew by its own rules."""

@@ -7,7 +7,6 @@ Each reader takes a key and gives facts for the catalogue's expressions, or {} w
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import json
 import re

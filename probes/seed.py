@@ -30,6 +30,10 @@ AUTH_SCHEMES = {
     "x-api-key": ("x-api-key", "{}"),
     "x-goog-api-key": ("x-goog-api-key", "{}"),
     "xi-api-key": ("xi-api-key", "{}"),
+    "api-key": ("api-key", "{}"),
+    "x-portkey-api-key": ("x-portkey-api-key", "{}"),
+    "token": ("Authorization", "Token {}"),
+    "key": ("Authorization", "Key {}"),
 }
 METRIC_TYPES = ("", "text", "integer", "decimal", "boolean", "time", "list")
 METHODS = ("GET", "HEAD", "POST")

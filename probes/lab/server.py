@@ -109,9 +109,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def key(self) -> str:
         for header, form in AUTH_SCHEMES.values():
-            value = self.headers.get(header)
-            if value:
-                return value.removeprefix(form.partition("{}")[0])
+            value, prefix = self.headers.get(header, ""), form.partition("{}")[0]
+            if value and value.startswith(prefix):
+                return value.removeprefix(prefix)
         return ""
 
     def send(self, status: int, headers: dict[str, str], body: Any) -> None:
