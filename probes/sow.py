@@ -41,15 +41,18 @@ class Sown:
 def digest(directory: Path = seed.CATALOGUE_DIR) -> str:
     """One word for the present content of all catalogue files."""
     h = hashlib.sha256()
-    for path in sorted(directory.rglob("*.toml")):
+    for path in sorted([*directory.rglob("*.toml"), *directory.glob(seed.MODELS_FILE)]):
         h.update(path.relative_to(directory).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return h.hexdigest()
 
 
-def sow(catalogue: seed.Catalogue, files: str = "", dry: bool = False) -> Sown:
-    """Absent rows are created, unedited ones overwritten, edited ones kept and reported. One transaction."""
+def sow(catalogue: seed.Catalogue, files: str = "", dry: bool = False, only: type[Seeded] | None = None) -> Sown:
+    """Absent rows are created, unedited ones overwritten, edited ones kept and reported. One transaction.
+
+    only: rows of this model alone; what they hang on must be there.
+    """
     with transaction.atomic():
-        sown = _Sower().all(catalogue)
+        sown = _Sower(only).all(catalogue)
         if dry:
             transaction.set_rollback(True)
         elif sown.created or sown.updated:
@@ -140,20 +143,25 @@ def _plain(value: Any) -> Any:
 
 
 class _Sower:
-    def __init__(self) -> None:
+    def __init__(self, only: type[Seeded] | None) -> None:
+        self.only = only
         self.sown = Sown()
         self.owners: dict[tuple[str, str], int] = {}
+        self.parts: dict[type[Seeded], list[Seeded]] = {}
 
     def all(self, catalogue: seed.Catalogue) -> Sown:
         rows = self._rows()
         seen: set[int] = set()
         for key, values in _wanted(catalogue):
-            row = rows.get(key)
-            self._one(key, row, self._resolve(values))
-            if row is not None:
-                seen.add(id(row))
+            if self.only in (None, key[0]):
+                row = rows.get(key)
+                self._one(key, row, self._resolve(values))
+                seen |= {id(row)}
+        for model, parts in self.parts.items():
+            # bulk_create sends no signal: the version moves once, at the end.
+            model._default_manager.bulk_create(parts, batch_size=500)
         for key, row in rows.items():
-            if id(row) not in seen and row.seeded and row.enabled:
+            if id(row) not in seen and row.seeded and row.enabled and self.only in (None, key[0]):
                 self.sown.gone.append(f"{_name(key)}: no longer in the files")
         return self.sown
 
@@ -197,10 +205,11 @@ class _Sower:
         for path, value in natural:
             owner, _, rest = path.partition("__")
             given[f"{owner}_id" if rest else owner] = self.owners[(owner.capitalize(), value)] if rest else value
-        # bulk_create sends no signal: the version moves once, at the end.
-        row = model._default_manager.bulk_create([model(**given)])[0]
-        if len(natural) == 1:
+        if len(natural) == 1:  # parts hang on it: its id is wanted now
+            row = model._default_manager.bulk_create([model(**given)])[0]
             self.owners[(model.__name__, natural[0][1])] = row.pk
+        else:
+            self.parts.setdefault(model, []).append(model(**given))
         self.sown.created.append(_name(key))
 
 

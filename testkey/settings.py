@@ -64,7 +64,9 @@ KEYS_URL = env("TESTKEY_KEYS_URL")
 ALLOWED_HOSTS = env_list("TESTKEY_ALLOWED_HOSTS") or list(LOOPBACK)
 LOCAL = set(ALLOWED_HOSTS) <= set(LOOPBACK)
 PROXIES = env_int("TESTKEY_PROXIES", 0)
-CSRF_TRUSTED_ORIGINS = [f"https://{host.removeprefix('.')}" for host in ALLOWED_HOSTS if not LOCAL and host != "*"]
+CSRF_TRUSTED_ORIGINS = [
+    f"https://*{h}" if h[0] == "." else f"https://{h}" for h in ALLOWED_HOSTS if not LOCAL and h != "*"
+]
 
 DEBUG = False
 SECRET_KEY = env("TESTKEY_SECRET_KEY") or secret_key(DATA_DIR / "secret-key")
@@ -177,8 +179,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
-AXES_IPWARE_PROXY_COUNT = PROXIES
-AXES_IPWARE_META_PRECEDENCE_ORDER = ["HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"] if PROXIES else ["REMOTE_ADDR"]
+AXES_CLIENT_IP_CALLABLE = "testkey.headers.client_address"
 AXES_VERBOSE = False
 
 # Bounds on what is posted; uploads stay in memory.

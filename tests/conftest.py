@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,25 +15,14 @@ from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 
 from probes import models, seed, sow, store, worker
 from probes.lab import recorded
 from probes.lab.recorded import Recorded
 from probes.lab.server import Lab, Server
 
-
-SCORE: pytest.StashKey[str] = pytest.StashKey()
-
-
-@pytest.fixture
-def score() -> pytest.StashKey[str]:
-    """Where a test leaves the line that the run's summary prints."""
-    return SCORE
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if SCORE in config.stash:
-        terminalreporter.write_line(config.stash[SCORE])
+Clock = Callable[[float], None]
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +48,18 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     tasks: list[Callable[[], None]] = []
     monkeypatch.setattr(store, "async_task", lambda task, **_: tasks.append(task))
     return tasks
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Move the clock to so many seconds after now; data keys in the cache keep to the real one."""
+    start = timezone.now()
+
+    def move(seconds: float) -> None:
+        monkeypatch.setattr(timezone, "now", lambda: start + dt.timedelta(seconds=seconds))
+
+    move(0)
+    return move
 
 
 @contextmanager

@@ -1,20 +1,705 @@
-"""From paste to burn, against the lab over real HTTP."""
+"""From paste to burn, against the lab over real HTTP: what is asked, what is shown, and to whom."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+import html
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from django.test import Client
+
+from probes.lab import recorded
+from probes.lab.recorded import ANY_KEY, Recorded
+from probes.lab.server import Server
+from probes.management.commands.proof import free_port
+from probes.models import Check, Detection, Finding
+from tests.conftest import lab_of
 
 FINE_GRAINED = "hf_TestKeyLabFineGrained0000000000000"
+RESTRICTED = "sk-proj-TestKeyLabRestrictedT3BlbkFJFakeKeyNeverIssued00"
+NO_CREDIT = "sk-TestKeyLabNoCredit00T3BlbkFJFakeKeyNeverIssued00"
+RELAY = "sk-LABfakeRelayKeyGoodAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+RELAY_URL = "https://relay.example/v1"
+SHARED = "sk-1abfa4edeadbeef600d0000000000000"  # DeepSeek's shape, and others'
+NOBODYS = "TestKeyOfNobodyThatWeKnow-123"
+
+Queue = list[Callable[[], None]]
+Submit = Callable[..., tuple[str, dict[str, Any]]]
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_key_is_identified_judged_and_forgotten(lab: Any, check: Callable[..., Any]) -> None:
+@pytest.fixture
+def stranger() -> Client:
+    """Another browser, which has checked a key of its own."""
+    return Client()
+
+
+def json_of(client: Client, url: str) -> dict[str, Any]:
+    document: dict[str, Any] = client.get(url.rstrip("/") + ".json").json()
+    return document
+
+
+def page_of(client: Client, url: str) -> str:
+    response = client.get(url)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def visible(page: str) -> str:
+    """A page's text in one line."""
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", page).split()))
+
+
+def run(queued: Queue) -> None:
+    while queued:
+        queued.pop(0)()
+
+
+# The keys that the demo offers
+
+
+def test_a_fine_grained_hugging_face_key_works_with_limited_permissions(lab: Server, check: Submit) -> None:
     _url, document = check(FINE_GRAINED)
     key = document["detections"][0]
     assert document["check"]["state"] == "done"
     assert (key["provider"], key["identity"]["state"], key["verdict"]) == ("huggingface", "proven", "restricted")
+    assert key["ability_to_pay"] == "not_tested"
+    assert key["models"]["covered"] == ["meta-llama/Llama-3.1-8B-Instruct"]
     assert key["key_destroyed_at"]
+
+
+def test_a_restricted_openai_key_is_proven_by_its_own_refusal(lab: Server, check: Submit) -> None:
+    key = check(RESTRICTED)[1]["detections"][0]
+    assert (key["provider"], key["identity"]["state"], key["verdict"]) == ("openai", "proven", "restricted")
+    assert key["cause"].startswith("missing_scope: ")
+    assert key["next_actions"][0]["slug"] == "add-permission"
+
+
+def test_an_openai_key_without_credit_gets_no_further_than_identified(lab: Server, check: Submit) -> None:
+    key = check(NO_CREDIT)[1]["detections"][0]
+    assert (key["identity"]["state"], key["verdict"], key["ability_to_pay"]) == ("proven", "no_credit", "no")
+    assert [s["state"] for s in key["path"]] == ["yes", "no", "not_tested", "not_tested", "not_tested"]
+    assert key["next_actions"][0]["slug"] == "top-up"
+
+
+def test_a_relay_that_poses_as_openai_is_contradicted_and_named(lab: Server, check: Submit) -> None:
+    key = check(RELAY, base_url=RELAY_URL)[1]["detections"][0]
+    assert (key["provider"], key["gateway"], key["origin"]) == ("openai", "new-api", RELAY_URL)
+    assert key["identity"]["state"] == "contradicted"
+    assert any("New API" in text for text in key["identity"]["evidence"])
+    assert key["next_actions"][0]["slug"] == "human-review"
+    assert set(lab.lab.hosts) == {"relay.example"}
+
+
+def test_a_made_up_key_is_refused_with_the_providers_own_words(lab: Server, check: Submit) -> None:
+    key = check("sk-ant-api03-" + "A" * 93 + "AA")[1]["detections"][0]
+    assert (key["provider"], key["identity"]["state"], key["verdict"]) == ("anthropic", "consistent", "invalid")
+    proof = next(f for f in key["findings"] if f["verdict"] == "invalid")
+    assert proof["status"] == 401
+    assert proof["code"]
+    assert proof["request_id"]
+    assert set(lab.lab.hosts) == {"api.anthropic.com"}
+
+
+@pytest.mark.parametrize("record", [r for r in recorded.read_all() if r.demo], ids=lambda r: r.demo)
+def test_every_demo_key_comes_to_a_verdict_and_is_asked_read_only(
+    lab: Server, check: Submit, client: Client, record: Recorded
+) -> None:
+    url, document = check(record.key, base_url=record.base_url)
+    assert document["check"]["lab"] is True
+    assert [d["state"] for d in document["detections"]] == ["done"]
+    assert document["detections"][0]["verdict"] != "unknown"
+    assert not lab.lab.violations
+    assert "Demo: recorded answers, nothing is sent" in page_of(client, url)
+
+
+def test_a_provider_that_cannot_be_reached_gives_a_named_cause(check: Submit, settings: Any, client: Client) -> None:
+    settings.LAB_URL = f"http://127.0.0.1:{free_port()}"  # nobody listens there
+    url, document = check(FINE_GRAINED)
+    key = document["detections"][0]
+    assert (key["verdict"], key["cause"], key["identity"]["state"]) == ("unknown", "refused", "consistent")
+    assert "Provider did not answer" in visible(page_of(client, url))
+
+
+# The JSON is public: this shape, exactly
+
+
+def is_time(value: Any) -> bool:
+    return dt.datetime.fromisoformat(value).utcoffset() is not None
+
+
+TEXT = (str,)
+TEXT_OR_NULL = (str, type(None))
+VERDICTS = set(
+    "active restricted no_credit rate_limited suspended revoked leaked region_blocked invalid unknown".split()
+)
+
+CHECK_SHAPE = {"created_at": TEXT, "burns_at": TEXT, "state": TEXT, "lab": (bool,)}
+DETECTION_SHAPE = {
+    **{"line": (int,), "label": TEXT, "state": TEXT, "candidates": (list,), "provider": TEXT_OR_NULL},
+    **{"gateway": TEXT_OR_NULL, "origin": TEXT_OR_NULL, "identity": (dict,), "verdict": TEXT, "cause": TEXT_OR_NULL},
+    **{"ability_to_pay": TEXT, "key_destroyed_at": TEXT_OR_NULL, "findings": (list,), "models": (dict,)},
+    **{"capabilities": (list,), "path": (list,), "next_actions": (list,)},
+}
+FINDING_SHAPE = {
+    **{"probe": TEXT, "call": TEXT, "status": (int, type(None)), "elapsed_ms": (int,), "request_id": TEXT_OR_NULL},
+    **{"code": TEXT_OR_NULL, "message": TEXT_OR_NULL, "verdict": TEXT, "cause": TEXT_OR_NULL, "evidence": (list,)},
+}
+EVIDENCE_SHAPE = {
+    **{"metric": TEXT, "value": (str, int, bool, list, type(None)), "unit": TEXT_OR_NULL, "state": TEXT},
+    "read_from": TEXT,
+}
+MODELS_SHAPE = {"visible": (int, type(None)), "covered": (list,), "missing": (list,), "new": (list,)}
+CAPABILITY_SHAPE = {"slug": TEXT, "label": TEXT, "state": TEXT_OR_NULL}
+STEP_SHAPE = {"step": TEXT, "state": TEXT, "reason": TEXT}
+ACTION_SHAPE = {"slug": TEXT, "label": TEXT, "reason": TEXT, "href": TEXT_OR_NULL}
+
+
+def assert_shape(part: Any, shape: Mapping[str, tuple[type, ...]]) -> None:
+    assert list(part) == list(shape)
+    for name, kinds in shape.items():
+        assert type(part[name]) in kinds, f"{name}: {part[name]!r}"
+
+
+def assert_detection(key: dict[str, Any]) -> None:
+    assert_shape(key, DETECTION_SHAPE)
+    assert key["state"] in ("queued", "probing", "needs_choice", "done")
+    assert_shape(key["identity"], {"state": TEXT, "evidence": (list,)})
+    assert key["identity"]["state"] in ("proven", "consistent", "contradicted", "unproven")
+    assert key["verdict"] in VERDICTS
+    assert key["ability_to_pay"] in ("yes", "no", "not_tested")
+    assert key["key_destroyed_at"] is None or is_time(key["key_destroyed_at"])
+    for finding in key["findings"]:
+        assert_shape(finding, FINDING_SHAPE)
+        assert finding["verdict"] in VERDICTS
+        for item in finding["evidence"]:
+            assert_shape(item, EVIDENCE_SHAPE)
+            assert item["state"] in ("confirmed", "partial", "invisible", "not_exposed")
+    assert_shape(key["models"], MODELS_SHAPE)
+    assert len(key["capabilities"]) == 10
+    for capability in key["capabilities"]:
+        assert_shape(capability, CAPABILITY_SHAPE)
+    for step in key["path"]:
+        assert_shape(step, STEP_SHAPE)
+        assert step["state"] in ("yes", "no", "not_tested")
+    assert [s["step"] for s in key["path"]] == ["identified", "inventory", "pricing", "routing", "launch"]
+    for action in key["next_actions"]:
+        assert_shape(action, ACTION_SHAPE)
+
+
+def assert_document(document: dict[str, Any]) -> None:
+    assert list(document) == ["check", "detections", "refused"]
+    assert_shape(document["check"], CHECK_SHAPE)
+    assert document["check"]["state"] in ("running", "done")
+    created, burns = (dt.datetime.fromisoformat(document["check"][n]) for n in ("created_at", "burns_at"))
+    assert created.utcoffset() == dt.timedelta(0)
+    assert burns - created == dt.timedelta(minutes=5)
+    for key in document["detections"]:
+        assert_detection(key)
+    for row in document["refused"]:
+        assert_shape(row, {"line": (int,), "reason": TEXT})
+
+
+def test_the_json_has_its_public_shape_while_it_waits(lab: Server, client: Client, queued: Queue) -> None:
+    url = client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{SHARED}"})["Location"]
+    document = json_of(client, url)
+    assert_document(document)
+    assert document["check"]["state"] == "running"
+    waiting, undecided = document["detections"]
+    assert (waiting["state"], waiting["verdict"], waiting["cause"]) == ("queued", "unknown", None)
+    assert waiting["key_destroyed_at"] is None
+    assert waiting["models"] == {"visible": None, "covered": [], "missing": [], "new": []}
+    assert (undecided["state"], undecided["provider"], undecided["origin"]) == ("needs_choice", None, None)
+    assert undecided["candidates"] == ["deepseek"]
+    assert waiting["next_actions"] == undecided["next_actions"] == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "base_url"),
+    [(FINE_GRAINED, ""), (RESTRICTED, ""), (NO_CREDIT, ""), (RELAY, RELAY_URL), (f"{FINE_GRAINED}\nhello you", "")],
+)
+def test_the_json_has_its_public_shape_when_done(lab: Server, check: Submit, keys: str, base_url: str) -> None:
+    document = check(keys, base_url=base_url)[1]
+    assert_document(document)
+    assert document["check"]["state"] == "done"
+    assert document["detections"][0]["next_actions"]
+
+
+@pytest.mark.parametrize("slug", sorted({r.slug for r in recorded.read_all() if not r.base_url}))
+def test_every_recorded_key_of_every_provider_gives_the_public_shape(lab: Server, check: Submit, slug: str) -> None:
+    keys = sorted({r.key for r in recorded.read_all() if r.slug == slug and r.key != ANY_KEY})
+    if slug in ("litellm", "new-api", "one-api"):
+        address = next(r.url.partition("/v1/")[0] for r in recorded.read_all() if r.slug == slug and "/v1/" in r.url)
+        document = check("\n".join(keys), base_url=address)[1]
+    else:
+        document = check("\n".join(keys) or NOBODYS, provider=slug)[1]
+    assert_document(document)
+    assert {d["state"] for d in document["detections"]} == {"done"}
+    assert not document["refused"]  # what the lab answers can be pasted
+    assert not lab.lab.violations
+
+
+# A key that several could own
+
+
+def test_a_key_that_several_could_own_is_sent_nowhere_before_the_choice(
+    lab: Server, check: Submit, client: Client
+) -> None:
+    url, document = check(SHARED)
+    assert document["check"]["state"] == "done"
+    assert document["detections"][0]["state"] == "needs_choice"
+    page = page_of(client, url)
+    assert "Which provider?" in page
+    assert f'action="{url}choose/"' in page
+    assert "api.deepseek.com" in page
+    assert lab.lab.report()["hosts"] == {}
+
+
+def test_the_chosen_provider_alone_is_asked(lab: Server, check: Submit, client: Client, queued: Queue) -> None:
+    url, _document = check(SHARED)
+    answer = client.post(f"{url}choose/", {"line": 1, "provider": "deepseek"})
+    assert (answer.status_code, answer["Location"]) == (303, url)
+    assert json_of(client, url)["detections"][0]["state"] == "queued"
+    run(queued)
+    key = json_of(client, url)["detections"][0]
+    assert (key["state"], key["provider"], key["identity"]["state"]) == ("done", "deepseek", "proven")
+    assert set(lab.lab.hosts) == {"api.deepseek.com"}
+
+
+def test_the_base_url_that_it_came_with_alone_is_asked(
+    lab: Server, check: Submit, client: Client, queued: Queue
+) -> None:
+    url, _document = check(RELAY)
+    client.post(f"{url}choose/", {"line": 1, "base_url": RELAY_URL})
+    run(queued)
+    key = json_of(client, url)["detections"][0]
+    assert (key["gateway"], key["origin"]) == ("new-api", RELAY_URL)
+    assert set(lab.lab.hosts) == {"relay.example"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"line": 1, "provider": "nobody"}, "There is no such provider here"),
+        ({"line": 1}, "Choose a provider, or give the base URL"),
+        ({"line": 1, "base_url": "http://relay.example"}, "must begin with https://"),
+        ({"line": 1, "base_url": "https://127.0.0.1/"}, "must name a host, not an address"),
+        ({"line": "x", "provider": "deepseek"}, "whole number"),
+        ({"provider": "deepseek"}, "required"),
+    ],
+)
+def test_a_choice_that_is_none_is_refused_with_its_reason(
+    lab: Server, check: Submit, client: Client, queued: Queue, fields: dict[str, Any], message: str
+) -> None:
+    url, _document = check(SHARED)
+    answer = client.post(f"{url}choose/", fields)
+    assert answer.status_code == 422
+    assert message in html.unescape(answer.content.decode())
+    assert not queued
+    assert json_of(client, url)["detections"][0]["state"] == "needs_choice"
+    assert lab.lab.report()["hosts"] == {}
+
+
+@pytest.mark.parametrize("line", [2, -1, 10**30])
+def test_a_choice_for_a_line_that_does_not_wait_changes_nothing(
+    lab: Server, check: Submit, client: Client, queued: Queue, line: int
+) -> None:
+    url, _document = check(SHARED)
+    assert client.post(f"{url}choose/", {"line": line, "provider": "deepseek"}).status_code in (303, 422)
+    assert not queued
+
+
+def test_a_choice_is_made_once(lab: Server, check: Submit, client: Client, queued: Queue) -> None:
+    url, _document = check(SHARED)
+    client.post(f"{url}choose/", {"line": 1, "provider": "deepseek"})
+    client.post(f"{url}choose/", {"line": 1, "provider": "openai"})
+    assert len(queued) == 1
+    assert json_of(client, url)["detections"][0]["provider"] == "deepseek"
+
+
+def test_one_key_waits_while_the_others_are_asked(lab: Server, check: Submit, client: Client) -> None:
+    url, document = check(f"{FINE_GRAINED}\n{SHARED}")
+    assert [d["state"] for d in document["detections"]] == ["done", "needs_choice"]
+    assert document["detections"][0]["key_destroyed_at"] is None  # the other still needs the data key
+    assert Detection.objects.get(line=1).sealed_key is None  # but nothing of this one is left to open
+    assert "api.deepseek.com" not in lab.lab.hosts
+
+
+# Several keys, and lines that are not sent
+
+
+def test_several_keys_are_a_table_first(lab: Server, check: Submit, client: Client) -> None:
+    url, document = check(f"{FINE_GRAINED}\n\n# a comment\n{NO_CREDIT}")
+    assert [d["line"] for d in document["detections"]] == [1, 4]
+    page = page_of(client, url)
+    rows = re.findall(r"<tr>.*?</tr>", page, re.S)
+    assert len([row for row in rows if "hf_…0000" in row or "sk-…ed00" in row]) == 2
+    assert page.index("<table") < page.index('id="line-1"')
+    assert page.index('id="line-1"') < page.index('id="line-4"')
+
+
+def test_one_key_has_no_table_of_keys(lab: Server, check: Submit, client: Client) -> None:
+    assert 'href="#line-1"' not in page_of(client, check(FINE_GRAINED)[0])
+
+
+def test_a_line_that_is_not_sent_is_named_and_the_others_go_on(lab: Server, check: Submit, client: Client) -> None:
+    url, document = check(f"{FINE_GRAINED}\nAKIAIOSFODNN7EXAMPLE\nthis is a sentence\nsk-…abcd")
+    assert [row["line"] for row in document["refused"]] == [2, 3, 4]
+    assert len({row["reason"] for row in document["refused"]}) == 3
+    assert [d["state"] for d in document["detections"]] == ["done"]
+    text = visible(page_of(client, url))
+    assert "Line 2: not sent, because it is a key for" in text
+    assert "AKIAIOSFODNN7EXAMPLE" not in text
+    assert "this is a sentence" not in text
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("", "Paste at least one key."),
+        (" \n\t\n", "Paste at least one key."),
+        ("a" * 400_001, "more text than 400000 characters"),
+        ("\n".join(f"hf_{n:034}" for n in range(51)), "At most 50 keys at once; these are 51."),
+        ("sk-****************************abcd", "it is masked"),
+        ("YOUR_API_KEY", "it is a placeholder"),
+        ("please check this key", "there are spaces inside"),
+        ("https://api.openai.com/v1", "it is an address, not a key"),
+        ("sk-abc\x07defghijklmnop", "it holds a control character"),
+        ("ghp_" + "a" * 36, "it is a key for"),
+        ("sk-" + "a" * 4100, "longer than 4096 characters"),
+        ("abc", "shorter than 8 characters"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIEabcdefghijkl\n-----END PRIVATE KEY-----", "it is a private key"),
+    ],
+)
+def test_bad_input_gets_its_own_message_and_nothing_is_sent_or_echoed(
+    lab: Server, client: Client, queued: Queue, keys: str, message: str
+) -> None:
+    answer = client.post("/checks/", {"keys": keys})
+    page = html.unescape(answer.content.decode())
+    assert answer.status_code == 422
+    assert message in page
+    for line in keys.split("\n"):
+        assert len(line) < 8 or line[:50] not in page.replace("https://api.openai.com", "")
+    assert not queued
+    assert not Check.objects.exists()
+
+
+def test_an_unknown_provider_is_refused_by_its_field(client: Client, queued: Queue) -> None:
+    answer = client.post("/checks/", {"keys": FINE_GRAINED, "provider": "sk-in-the-wrong-field"})
+    assert answer.status_code == 422
+    assert "There is no such provider here" in answer.content.decode()
+    assert "sk-in-the-wrong-field" not in answer.content.decode()
+    assert not queued
+
+
+def test_a_key_of_another_provider_than_chosen_is_not_sent(lab: Server, client: Client, queued: Queue) -> None:
+    answer = client.post("/checks/", {"keys": FINE_GRAINED, "provider": "openai"})
+    assert answer.status_code == 422
+    assert "shape of a key of Hugging Face Router" in html.unescape(answer.content.decode())
+    assert not queued
+
+
+def test_a_form_without_its_token_is_refused_in_words_of_its_own(queued: Queue) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    answer = strict.post("/checks/", {"keys": FINE_GRAINED})
+    assert answer.status_code == 403
+    assert "Nothing was sent" in answer.content.decode()
+    assert FINE_GRAINED not in answer.content.decode()
+    assert not queued
+
+
+@pytest.mark.parametrize("action", ["burn", "choose"])
+def test_a_button_without_its_token_is_refused(lab: Server, check: Submit, client: Client, action: str) -> None:
+    url, before = check(f"{FINE_GRAINED}\n{SHARED}")
+    client.handler.enforce_csrf_checks = True
+    assert client.post(f"{url}{action}/", {"line": 2, "provider": "deepseek"}).status_code == 403
+    assert json_of(client, url) == before
+
+
+# Addresses
+
+
+def test_a_submission_answers_303_to_its_page(lab: Server, client: Client, queued: Queue) -> None:
+    answer = client.post("/checks/", {"keys": FINE_GRAINED})
+    assert answer.status_code == 303
+    assert re.fullmatch(r"/checks/[\w-]{43}/", answer["Location"])
+
+
+def test_the_form_offers_find_out_first_and_every_provider(client: Client) -> None:
+    page = client.get("/").content.decode()
+    options = re.findall(r'<option value="([\w-]*)"[^>]*>([^<]+)', page)
+    assert options[0] == ("", "find out")
+    assert ("huggingface", "Hugging Face Router") in options
+    assert "<textarea" in page
+    assert 'action="/checks/"' in page
+    assert "keys that you are allowed to test" in page
+
+
+def test_a_public_pages_link_opens_the_form_with_the_provider_chosen(client: Client) -> None:
+    page = client.get("/?provider=huggingface").content.decode()
+    assert '<option value="huggingface" selected>' in page
+    assert "sk-not-echoed" not in client.get("/?provider=sk-not-echoed").content.decode()
+
+
+@pytest.mark.parametrize("path", ["", "live/"])
+def test_wrong_foreign_and_burned_get_the_same_page(
+    lab: Server, check: Submit, client: Client, stranger: Client, path: str
+) -> None:
+    url, _document = check(FINE_GRAINED)
+    stranger.get("/")
+    foreign = stranger.get(url + path)
+    wrong = client.get(f"/checks/{'A' * 43}/{path}")
+    client.post(f"{url}burn/")
+    burned = client.get(url + path)
+    for answer in (foreign, wrong, burned):
+        assert answer.status_code == 404
+        assert "Burned, or not yours" in answer.content.decode()
+        assert answer.content == burned.content
+        assert answer.headers == burned.headers
+
+
+def test_wrong_foreign_and_burned_get_the_same_json(
+    lab: Server, check: Submit, client: Client, stranger: Client
+) -> None:
+    url, _document = check(FINE_GRAINED)
+    address = url.rstrip("/") + ".json"
+    foreign = stranger.get(address)
+    wrong = client.get(f"/checks/{'A' * 43}.json")
+    client.post(f"{url}burn/")
+    burned = client.get(address)
+    for answer in (foreign, wrong, burned):
+        assert (answer.status_code, answer.json()) == (404, {"detail": "burned, or not yours"})
+        assert answer.headers == burned.headers
+
+
+def test_a_stranger_who_has_a_check_of_his_own_may_not_choose_or_burn(
+    lab: Server, check: Submit, client: Client, stranger: Client, queued: Queue
+) -> None:
+    url, before = check(SHARED)
+    stranger.post("/checks/", {"keys": FINE_GRAINED})
+    queued.clear()
+    assert stranger.post(f"{url}choose/", {"line": 1, "provider": "deepseek"}).status_code == 404
+    assert stranger.post(f"{url}burn/").status_code == 404
+    assert not queued
+    assert json_of(client, url) == before
+
+
+def test_the_token_is_stored_hashed(lab: Server, check: Submit) -> None:
+    token = check(FINE_GRAINED)[0].split("/")[2]
+    assert token not in Check.objects.get().token_hash
+    assert not Check.objects.filter(token_hash__contains=token).exists()
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+@pytest.mark.parametrize("path", ["", "live/", "burn/", "choose/"])
+def test_reading_changes_nothing(
+    lab: Server, check: Submit, client: Client, queued: Queue, method: str, path: str
+) -> None:
+    url, before = check(f"{SHARED}\n{FINE_GRAINED}")
+    answer = getattr(client, method)(f"{url}{path}?line=1&provider=deepseek")
+    assert answer.status_code == (405 if path in ("burn/", "choose/") else 200)
+    assert json_of(client, url) == before
+    assert not queued
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_a_result_is_only_read(lab: Server, check: Submit, client: Client, method: str) -> None:
+    url, before = check(FINE_GRAINED)
+    for address in (url, f"{url}live/", url.rstrip("/") + ".json"):
+        assert getattr(client, method)(address).status_code == 405
+    assert json_of(client, url) == before
+
+
+def test_a_head_of_a_result_has_no_body(lab: Server, check: Submit, client: Client) -> None:
+    url, _document = check(FINE_GRAINED)
+    answer = client.head(url)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["{}/", "{}/live/", "{}.json", "x{}/", "x{}.json", "x{}/live/"])
+def test_a_result_is_kept_by_nobody_and_found_by_no_search_engine(
+    lab: Server, check: Submit, client: Client, path: str
+) -> None:
+    answer = client.get(path.format(check(FINE_GRAINED)[0].rstrip("/")).replace("x/checks/", "/checks/x"))
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["X-Robots-Tag"] == "noindex, nofollow"
+
+
+def test_the_form_and_its_faults_are_not_kept_either(lab: Server, client: Client, queued: Queue) -> None:
+    for answer in (
+        client.get("/"),
+        client.post("/checks/", {"keys": ""}),
+        client.post("/checks/", {"keys": SHARED}),
+    ):
+        assert "no-store" in answer["Cache-Control"]
+
+
+def test_the_live_part_is_sent_again_only_when_something_moved(lab: Server, client: Client, queued: Queue) -> None:
+    url = client.post("/checks/", {"keys": FINE_GRAINED})["Location"]
+    first = client.get(f"{url}live/")
+    assert first.status_code == 200
+    again = client.get(f"{url}live/", headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    run(queued)
+    then = client.get(f"{url}live/", headers={"If-None-Match": first["ETag"]})
+    assert then.status_code == 200
+    assert then["ETag"] != first["ETag"]
+    assert "<html" not in then.content.decode()
+
+
+def test_a_browser_that_holds_the_tag_of_a_burned_result_gets_404(lab: Server, check: Submit, client: Client) -> None:
+    url, _document = check(FINE_GRAINED)
+    tag = client.get(f"{url}live/")["ETag"]
+    client.post(f"{url}burn/")
+    assert client.get(f"{url}live/", headers={"If-None-Match": tag}).status_code == 404
+
+
+# The page
+
+
+@pytest.mark.parametrize("keys", [FINE_GRAINED, RESTRICTED, NO_CREDIT])
+def test_the_page_reads_whose_verdict_action_path_evidence(
+    lab: Server, check: Submit, client: Client, keys: str
+) -> None:
+    url, document = check(keys)
+    text = visible(page_of(client, url).partition("<main")[2])
+    key = document["detections"][0]
+    words = [" Whose ", " Verdict ", key["cause"].partition(": ")[0], " Next action ", key["next_actions"][0]["label"]]
+    words += [" Path ", " Evidence ", key["findings"][0]["call"], " Models ", "of 10 capabilities"]
+    places, start = [], 0
+    for word in words:
+        start = text.find(word, start)
+        places.append((word, start >= 0))
+        assert start >= 0, places
+
+
+def test_the_page_shows_call_status_time_code_request_id_and_where_a_fact_was_read(
+    lab: Server, check: Submit, client: Client
+) -> None:
+    url, document = check(NO_CREDIT)
+    text = visible(page_of(client, url))
+    for finding in document["detections"][0]["findings"]:
+        for said in (finding["call"], finding["status"], f"{finding['elapsed_ms']} ms", finding["code"]):
+            assert said is None or str(said) in text
+        assert finding["request_id"] is None or finding["request_id"] in text
+        for item in finding["evidence"]:
+            assert item["read_from"] in text
+
+
+def test_a_running_page_can_be_followed_without_script(lab: Server, client: Client, queued: Queue) -> None:
+    url = client.post("/checks/", {"keys": FINE_GRAINED})["Location"]
+    page = page_of(client, url)
+    assert f'<a href="{url}">Show the latest</a>' in page
+    assert "Asking huggingface.co" in page
+    run(queued)
+    assert "Show the latest" not in page_of(client, url)
+
+
+def test_every_next_action_can_be_taken_along(lab: Server, check: Submit, client: Client) -> None:
+    for keys, base_url in ((FINE_GRAINED, ""), (RESTRICTED, ""), (NO_CREDIT, ""), (RELAY, RELAY_URL)):
+        url, document = check(keys, base_url=base_url)
+        page = page_of(client, url)
+        for action in document["detections"][0]["next_actions"]:
+            assert action["href"], action["slug"]
+            if action["href"].startswith("#"):
+                assert f'id="{action["href"][1:]}"' in page
+
+
+def test_the_summary_tells_everything_but_the_key(lab: Server, check: Submit, client: Client) -> None:
+    page = page_of(client, check(RESTRICTED)[0])
+    block = page.partition("Copy summary, without the key")[2]
+    summary = html.unescape(block.partition("<pre")[2].partition("</pre>")[0])
+    assert "Whose: It is OpenAI" in summary
+    assert "Works, limited permissions" in summary
+    assert RESTRICTED[8:20] not in page
+
+
+# What a provider says is hostile
+
+MARKUP = "<script>alert(1)</script>"
+ATTRIBUTE = "\"'><img src=x onerror=alert(2)>"
+BIDI = "\u202eevil\u2066"
+HOSTILE_NAME = f"{MARKUP}{ATTRIBUTE}{BIDI}{{{{7*7}}}}"
+
+
+def hostile_records() -> list[Recorded]:
+    """The fine-grained key's answers with every text replaced by something that hurts."""
+
+    def spoiled(value: Any, name: str = "") -> Any:
+        if isinstance(value, dict):
+            return {k: spoiled(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [spoiled(v, name) for v in value]
+        # What the rules judge by stays, so that the answer is understood.
+        return value if not isinstance(value, str) or name in ("role", "permissions") else f"{HOSTILE_NAME}{name}"
+
+    records = []
+    for record in recorded.read_all():
+        if record.slug == "huggingface" and record.key in (FINE_GRAINED, ANY_KEY):
+            answer = dict(record.answer) | {"body": spoiled(record.answer["body"])}
+            answer["headers"] = {"x-request-id": ATTRIBUTE}
+            records.append(Recorded(record.slug, record.file, "", record.probe, record.key, record.call, answer))
+    return records
+
+
+def refusal(key: str) -> Recorded:
+    error = {"message": HOSTILE_NAME, "type": MARKUP, "code": MARKUP}
+    answer = {"status": 401, "body": {"error": error}, "headers": {"x-request-id": MARKUP}}
+    return Recorded("openai", "x.json", "", "models", key, "GET https://api.openai.com/v1/models", answer)
+
+
+def assert_harmless(page: str) -> None:
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert "onerror=alert(2)>" not in page
+    assert "49" not in page.partition("alert(2)")[2][:60]  # nothing is a template
+    for raw in re.findall(r"<[^>]*alert\(", page):
+        raise AssertionError(raw)
+
+
+def test_what_a_provider_answers_is_escaped_everywhere(check: Submit, client: Client) -> None:
+    with lab_of(hostile_records()):
+        url, document = check(FINE_GRAINED)
+        page, live = page_of(client, url), page_of(client, f"{url}live/")
+        answer = client.get(url.rstrip("/") + ".json")
+    key = document["detections"][0]
+    owner = next(e["value"] for f in key["findings"] for e in f["evidence"] if e["metric"] == "owner_id")
+    assert MARKUP in owner  # it got through, as data
+    assert any(MARKUP in model for model in key["models"]["new"])
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert_harmless(page)
+    assert_harmless(live)
+    assert answer["Content-Type"] == "application/json"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_message_of_a_provider_is_quoted_escaped_and_cannot_turn_the_text_around(
+    check: Submit, client: Client
+) -> None:
+    with lab_of([refusal(ANY_KEY)]):
+        url, document = check(RESTRICTED)
+        page = page_of(client, url)
+    finding = next(f for f in document["detections"][0]["findings"] if f["message"])
+    assert MARKUP in finding["message"]
+    assert len(finding["message"]) <= 200
+    assert not set(BIDI) & set("\u202e\u2066") & set(page)
+    assert re.search(r"<bdi>&lt;script&gt;alert", page)
+    assert_harmless(page)
+
+
+def test_an_owners_name_from_right_to_left_stays_in_its_cell(check: Submit, client: Client) -> None:
+    with lab_of(hostile_records()):
+        page = page_of(client, check(FINE_GRAINED)[0])
+    assert "\u202e" not in page
+    assert "\u2066" not in page
+
+
+def test_nothing_sealed_is_readable_in_the_rows(lab: Server, check: Submit) -> None:
+    check(FINE_GRAINED)
+    assert Finding.objects.exists()
+    for row in Finding.objects.all():
+        assert b"lab-fine" not in bytes(row.sealed)

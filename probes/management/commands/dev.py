@@ -200,7 +200,8 @@ class Command(BaseCommand):
     def web_answers(self) -> bool:
         connection = http.client.HTTPConnection(reachable(self.host), self.port, timeout=1)
         try:
-            connection.request("GET", "/healthz")
+            name = settings.ALLOWED_HOSTS[0].removeprefix(".").replace("*", "localhost")
+            connection.request("GET", "/healthz", headers={"Host": name})
             return bool(connection.getresponse().status)
         except (OSError, http.client.HTTPException):
             return False

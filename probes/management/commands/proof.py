@@ -340,13 +340,7 @@ class Command(BaseCommand):
 
 def new_canary() -> tuple[str, str, dict[str, Any]]:
     """A key and an account's name that nobody has seen before, and what the lab must know to answer for them."""
-    model = next(
-        record
-        for record in recorded.read_all()
-        if (record.slug, record.probe) == ("huggingface", "current_key")
-        and record.key != recorded.ANY_KEY
-        and record.conclude.get("evidence", {}).get("owner_id")
-    )
+    model = next(r for r in recorded.read_all() if r.demo and r.conclude.get("evidence", {}).get("owner_id"))
     letters = string.ascii_letters + string.digits
     key = "hf_" + "".join(secrets.choice(letters) for _ in range(34))
     account = f"Canary+{secrets.token_hex(8)}"  # the plus sign tells the URL-encoded form from the plain one

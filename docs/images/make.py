@@ -1,0 +1,41 @@
+"""Make result.png again, with a lab of its own: .venv/bin/python docs/images/make.py
+
+Needs what `make test` installs, and Chromium.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "testkey.settings")
+
+from playwright.sync_api import sync_playwright  # noqa: E402
+
+from probes.lab import recorded  # noqa: E402
+from probes.management.commands.proof import Stand  # noqa: E402
+
+WIDTH = 1280
+BELOW = 28  # pixels that stand free under the path
+DEMO = "A fine-grained Hugging Face key"
+
+
+def main() -> None:
+    key = next(record.key for record in recorded.read_all() if record.demo == DEMO)
+    with Stand() as stand, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": WIDTH, "height": 1000}, color_scheme="light")
+        page.goto(stand.url)
+        page.fill("[name=keys]", key)
+        page.click("form button:has-text('Check')")
+        page.wait_for_selector(".path")
+        bottom = page.evaluate("document.querySelector('.path').getBoundingClientRect().bottom + scrollY")
+        page.set_viewport_size({"width": WIDTH, "height": round(bottom) + BELOW})
+        page.screenshot(path=HERE / "result.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

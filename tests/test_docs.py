@@ -1,0 +1,71 @@
+"""The documents name all that the catalogue's language has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from probes import seed
+
+DOCS = Path(__file__).parent.parent / "docs"
+CATALOGUE = seed.read_catalogue()
+SENDERS: dict[str, seed.Sender] = {**CATALOGUE.providers, **CATALOGUE.gateways}
+LANGUAGE = (
+    seed.Provider,
+    seed.Gateway,
+    seed.Probe,
+    seed.KeyShape,
+    seed.Rule,
+    seed.Reading,
+    seed.AIModel,
+    seed.Fingerprint,
+    seed.Withheld,
+)
+
+
+def table(name: str) -> list[list[str]]:
+    """The cells of all table rows of a document, without the heads."""
+    lines = (DOCS / name).read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    return [row for row in rows[1:] if set("".join(row)) - set("- ")]
+
+
+def test_every_metric_is_in_the_table_as_the_catalogue_has_it() -> None:
+    labels = {c.slug: c.label for c in CATALOGUE.shared.capabilities}
+    told = [row[:4] for row in table("metrics.md")]
+    assert told == [[f"`{m.name}`", labels[m.capability], m.unit, m.label] for m in CATALOGUE.shared.metrics]
+
+
+def test_who_is_said_to_read_a_metric_reads_it() -> None:
+    for row in table("metrics.md"):
+        for slug in row[5].replace("none yet", "").split(", "):
+            if slug:
+                parts = (*SENDERS[slug].probes, *SENDERS[slug].key_shapes)
+                read = {f"`{r.name}`" for part in parts for r in part.metrics}
+                assert row[0] in read, f"{slug} does not read {row[0]}"
+
+
+def test_which_capabilities_are_ours_is_said() -> None:
+    text = " ".join((DOCS / "metrics.md").read_text(encoding="utf-8").split())
+    ours = ", ".join(c.label for c in CATALOGUE.shared.capabilities if c.ours)
+    theirs = ", ".join(c.label for c in CATALOGUE.shared.capabilities if not c.ours)
+    assert f"**{ours}**" in text
+    assert f"the public site's: {theirs}." in text
+
+
+def test_every_post_has_its_source() -> None:
+    told = {(row[0], row[1]) for row in table("read-only-posts.md") if row[2].startswith("[") and row[3]}
+    made = {(f"`{s.slug}`", f"`{p.call}`") for s in SENDERS.values() for p in s.probes if p.method == "POST"}
+    assert told == made
+    assert all(protocol.models.method != "POST" for protocol in CATALOGUE.shared.protocols.values())
+
+
+@pytest.mark.parametrize("part", LANGUAGE, ids=lambda part: part.__name__)
+def test_every_key_of_the_language_is_explained(part: type) -> None:
+    text = re.sub(r"```.*?```", "", (DOCS / "adding-a-provider.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    told = {word for span in re.findall(r"`+([^`]+)`+", text) for word in re.findall(r"\w+", span)}
+    missing = [f.name for f in fields(part) if f.name not in told]
+    assert not missing, f"{part.__name__}: {', '.join(missing)}"
