@@ -28,7 +28,7 @@ class ContentSecurityPolicyMiddleware:
 
 
 def client_address(request: HttpRequest) -> str:
-    """Who asks: the address that the outermost of our own proxies saw. What stands left of it is the visitor's own word."""
+    """Who asks: the address that the outermost of our own proxies saw. What stands left of it is the visitor's word."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if settings.PROXIES and len(forwarded) >= settings.PROXIES and forwarded[-settings.PROXIES].strip():
         return forwarded[-settings.PROXIES].strip()

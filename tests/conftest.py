@@ -23,6 +23,18 @@ from probes.lab.recorded import Recorded
 from probes.lab.server import Lab, Server
 
 Clock = Callable[[float], None]
+SCORE: pytest.StashKey[str] = pytest.StashKey()
+
+
+@pytest.fixture
+def score() -> pytest.StashKey[str]:
+    """Where a test leaves the line that the run's summary prints."""
+    return SCORE
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if SCORE in config.stash:
+        terminalreporter.write_line(config.stash[SCORE])
 
 
 @pytest.fixture(scope="session")
