@@ -56,6 +56,8 @@ def rules_of(catalogue: Catalogue, sender: Sender | Protocol, probe: Probe) -> t
 def read(catalogue: Catalogue, sender: Sender | Protocol, probe: Probe, exchange: Exchange) -> Finding:
     """The finding of one probe."""
     judged = judge(rules_of(catalogue, sender, probe), exchange)
+    if not probe.sends_key and judged.verdict not in ("unknown", "region_blocked"):
+        judged = Judgement(cause=judged.cause, matched=judged.matched)  # no key was sent: nothing is said of one
     status = exchange.status
     good = status is not None and 200 <= status < 300 and not exchange.failure
     accepted = probe.proves_key and (
@@ -137,7 +139,7 @@ def state_of(value: Any, judged: Judgement, exchange: Exchange, good: bool) -> s
     """confirmed, partial, invisible, not_exposed; None where nothing can be said."""
     if value is not None:
         return "partial" if isinstance(value, list) and len(value) >= MAX_LIST else "confirmed"
-    if not judged.matched or judged.verdict in REFUSED:
+    if not judged.matched or judged.verdict in REFUSED or judged.verdict == "region_blocked":
         return None
     if good:
         return "not_exposed"

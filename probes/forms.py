@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
+from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
@@ -48,6 +49,14 @@ class KeysWidget(Unechoed, forms.Textarea):
 
 class BaseUrlWidget(Unechoed, forms.TextInput):
     pass
+
+
+class KeysField(forms.CharField):
+    """A NUL is the fault of its line, not of the whole paste."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validators = [v for v in self.validators if not isinstance(v, ProhibitNullCharactersValidator)]
 
 
 class DestinationForm(forms.Form):
@@ -110,7 +119,7 @@ class DestinationForm(forms.Form):
 
 
 class CheckForm(DestinationForm):
-    keys = forms.CharField(
+    keys = KeysField(
         label=_("Keys"),
         strip=False,
         max_length=400_000,

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from probes import evidence, verdict
+from probes.examination import CLAIM_WITHOUT_CHOICE
 from probes.exchange import Exchange
 from probes.seed import Catalogue, Probe, Provider, Sender
 from probes.verdict import Case
@@ -26,7 +27,6 @@ MEANINGS = {
     "unknown_transient": "unknown",
     "not_openai_but_compatible": "contradicted",
 }
-CLAIM = "openai"
 ELSEWHERE = "https://base-url.example"
 
 
@@ -93,5 +93,5 @@ def _probe(sender: Sender | None, request: Mapping[str, str]) -> Probe:
 def _identity(catalogue: Catalogue, said: evidence.Finding, exchange: Exchange) -> str:
     """Whose key it would be, had the answer come from a base URL that claims to be OpenAI."""
     finding = said | {"marks": evidence.all_marks(catalogue, exchange)}
-    case = Case(catalogue, catalogue.providers.get(CLAIM), ELSEWHERE, False, [finding])
+    case = Case(catalogue, catalogue.providers.get(CLAIM_WITHOUT_CHOICE), ELSEWHERE, False, [finding])
     return verdict.conclude(case).identity
