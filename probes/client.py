@@ -204,7 +204,7 @@ class Watched:
         return sock
 
     def _dial(self) -> socket.socket:
-        return super()._new_conn()  # type: ignore[misc, no-any-return]
+        return super()._new_conn()  # type: ignore[misc]
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock:

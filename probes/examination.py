@@ -70,7 +70,8 @@ class Examination:
 
     def _fresh(self) -> list[Ask]:
         asks = self._custom() if self.custom else self._official()
-        return [a for a in asks if str(a.call) not in self._asked][: MAX_CALLS - len(self._asked)]
+        fresh = {str(a.call): a for a in reversed(asks) if str(a.call) not in self._asked}  # the first of equal calls
+        return list(reversed(fresh.values()))[: MAX_CALLS - len(self._asked)]
 
     def _refused_here(self) -> bool:
         """Whether this region does not know the key, and the same vendor has another to ask."""
@@ -110,7 +111,9 @@ class Examination:
 
     def _ask(self, sender: Sender, probe: Probe, base: str) -> Ask | None:
         """None for a probe that spends, or whose variables are not known (yet)."""
-        values = self._days | {n: str(v) for n, v in self._facts.items() if isinstance(v, str | int)}
+        values = self._days | {
+            n: str(v) for n, v in self._facts.items() if isinstance(v, str | int) and v not in (".", "..")
+        }
         if probe.spends or not all(name in values for name in probe.variables):
             return None
         path = re.sub(r"\{(\w+)\}", lambda m: quote(values[m[1]], safe=""), probe.path)

@@ -208,10 +208,11 @@ def _several(value: str, catalogue: Catalogue) -> bool:
     if len(parts) > 1:
         matches = [whose(part, catalogue) for part in parts]
         return any(m.distinctive for m in matches) or all(m.candidates for m in matches)
-    prefixes = {s.prefix for p in catalogue.providers.values() for s in p.key_shapes if s.kind == "distinctive"}
-    starts = {found.start() for prefix in prefixes if prefix for found in re.finditer(re.escape(prefix), value[1:])}
+    shapes = [s for p in catalogue.providers.values() for s in p.key_shapes if s.kind == "distinctive" and s.prefix]
     return any(
-        whose(value[i + 1 :], catalogue).distinctive and whose(value[: i + 1], catalogue).distinctive for i in starts
+        re.fullmatch(shape.pattern, value[found.start() :]) and whose(value[: found.start()], catalogue).distinctive
+        for shape in shapes
+        for found in re.finditer(re.escape(shape.prefix), value)
     )
 
 

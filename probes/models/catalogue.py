@@ -125,10 +125,6 @@ class Sender(Seeded):
     def __str__(self) -> str:
         return self.name
 
-    def sender_table(self) -> dict[str, Any]:
-        names = ("name", "auth", "headers", "links", "rules", "rule_sets", "not_exposed", "fingerprints", "checked_on")
-        return {name: getattr(self, name) for name in names}
-
 
 class Provider(Sender):
     SEED_FIELDS = (
@@ -168,8 +164,7 @@ class Provider(Sender):
 
     def as_seed(self, **parts: Any) -> seed.Provider:
         """parts: key_shapes, probes and models, where the caller has them already."""
-        names = ("route", "protocol", "concurrency", "unprovable", "retired", "origins", "own_hosts", "regions")
-        table = self.sender_table() | {name: getattr(self, name) for name in names}
+        table = self.seed_values()
         return seed.build(seed.Provider, table, self.slug, slug=self.slug, **parts)
 
     def clean(self) -> None:
@@ -179,11 +174,7 @@ class Provider(Sender):
 
     def check_seed(self) -> None:
         # Its probes are rows of their own: whether one of them proves a key is not asked here.
-        table = self.sender_table() | {
-            "origins": self.origins,
-            "regions": self.regions,
-            "unprovable": self.unprovable or "see its probes",
-        }
+        table = self.seed_values() | {"unprovable": self.unprovable or "see its probes"}
         seed.check_sender(seed.build(seed.Provider, table, self.slug, slug=self.slug), self.slug)
 
 
@@ -205,10 +196,10 @@ class Gateway(Sender):
         verbose_name_plural = _("gateways")
 
     def as_seed(self, **parts: Any) -> seed.Gateway:
-        return seed.build(seed.Gateway, self.sender_table(), self.slug, slug=self.slug, **parts)
+        return seed.build(seed.Gateway, self.seed_values(), self.slug, slug=self.slug, **parts)
 
     def check_seed(self) -> None:
-        seed.check_sender(seed.build(seed.Gateway, self.sender_table(), self.slug, slug=self.slug), self.slug)
+        seed.check_sender(seed.build(seed.Gateway, self.seed_values(), self.slug, slug=self.slug), self.slug)
 
 
 class SenderPart(Seeded):
