@@ -27,13 +27,14 @@ class Judgement:
     verdict: str = "unknown"
     cause: str | None = None
     matched: bool = False
+    by_status: bool = False  # alone: whatever stands before a provider answers so, too
 
 
 def judge(rules: tuple[Rule, ...], exchange: Exchange) -> Judgement:
     """The first rule that matches; without one, unknown, with the named cause of the failure if there is one."""
     for rule in rules:
         if exchange.status is not None and _matches(rule, exchange):
-            return Judgement(rule.verdict, rule.cause or None, matched=True)
+            return Judgement(rule.verdict, rule.cause or None, matched=True, by_status=not rule.when)
     if exchange.failure:
         return Judgement(cause=exchange.failure)
     if exchange.status is not None and exchange.status >= 500:
@@ -60,8 +61,10 @@ def read(catalogue: Catalogue, sender: Sender | Protocol, probe: Probe, exchange
         judged = Judgement(cause=judged.cause, matched=judged.matched)  # no key was sent: nothing is said of one
     status = exchange.status
     good = status is not None and 200 <= status < 300 and not exchange.failure
-    accepted = probe.proves_key and (
-        judged.verdict in ACCEPTED or (good and judged.matched and judged.verdict in REFUSED - {"invalid"})
+    accepted = (
+        probe.proves_key
+        and not judged.by_status
+        and (judged.verdict in ACCEPTED or (good and judged.matched and judged.verdict in REFUSED - {"invalid"}))
     )
     code, message = said(exchange)
     return {

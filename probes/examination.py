@@ -102,7 +102,7 @@ class Examination:
     # An official origin
 
     def _official(self) -> list[Ask]:
-        if self.provider is None:
+        if self.provider is None or not (self.base_url or self.provider.origins):
             return []
         region = self._regions[0] if self._regions else ""
         probes = self.provider.probes_for(self.shape)

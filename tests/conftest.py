@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,14 @@ def lab_of(records: Iterable[Recorded], delay_ms: int = 0) -> Iterator[Server]:
             server.shutdown()
 
 
+@cache
+def shipped_records() -> list[Recorded]:
+    return recorded.read_all()
+
+
 @pytest.fixture
 def lab() -> Iterator[Server]:
-    with lab_of(recorded.read_all()) as server:
+    with lab_of(shipped_records()) as server:
         yield server
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-Script = Callable[[Any, "Heard"], None]
+Script = Callable[[Any, "Heard"], object]
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PROBES = ROOT / "probes"
 CATALOGUE = PROBES / "catalogue"
 
-VALUES = {"secret", "exchange", "guard"}
+VALUES = {"secret", "exchange", "guard", "keyform"}
 CORE = {"seed", "paste", "client", "evidence", "examination", "verdict", "report", "lab.recorded", "lab.server"}
+CORE |= {"replay", "coverage"}
 SHOWN = {"pages", "pages.page", "pages.provider_key_probes"}
 WORDS = {"words"}
 PURE = VALUES | CORE | SHOWN | WORDS
@@ -206,13 +206,8 @@ def slugs() -> set[str]:
     return {p.stem for p in CATALOGUE.rglob("*.toml") if not p.stem.startswith("_")}
 
 
-def protocols() -> set[str]:
-    table = tomllib.loads((CATALOGUE / "_shared.toml").read_text(encoding="utf-8"))
-    return {"own", *(p["name"] for p in table["protocols"])} if "protocols" in table else {"own"}
-
-
 # Words that name a protocol, not whose it is.
-SPEAK_OF_PROTOCOLS = {"models.catalogue", "pages.provider_key_probes", "examination", "seed"}
+SPEAK_OF_PROTOCOLS = {"models.catalogue", "pages.provider_key_probes", "examination", "seed", "replay"}
 
 
 @pytest.mark.parametrize("name", sorted(set(MODULES) - {""}))

@@ -33,7 +33,7 @@ from probes.lab import recorded
 from probes.lab.server import Lab, as_canary
 from probes.management.commands.proof import forms, new_canary, search
 from probes.models import Check, Detection
-from tests.conftest import lab_of
+from tests.conftest import lab_of, shipped_records
 
 pytestmark = pytest.mark.django_db
 
@@ -91,7 +91,10 @@ def watch(disk: Path, client: Client) -> Iterator[Watch]:
     log = io.StringIO()
     handler = logging.StreamHandler(log)
     root = logging.getLogger()
-    loggers = [root, *(logging.getLogger(name) for name in ("django", "django.request", "django.template", "urllib3", "testkey"))]
+    loggers = [
+        root,
+        *(logging.getLogger(name) for name in ("django", "django.request", "django.template", "urllib3", "testkey")),
+    ]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)
@@ -119,7 +122,7 @@ def test_the_search_finds_what_it_is_for(watch: Watch, shared: str) -> None:
 
 def test_a_key_leaves_no_trace_from_the_form_to_the_burn(watch: Watch) -> None:
     key, account, canary = new_canary()
-    with lab_of(as_canary(recorded.read_all(), canary)) as lab:
+    with lab_of(as_canary(shipped_records(), canary)) as lab:
         watch.open("/")
         url = watch.open("/checks/", keys=f'export SOME_NAME="{key}"')["Location"]
         assert OrmQ.objects.count() == 1  # the real queue
@@ -138,7 +141,7 @@ def test_a_key_leaves_no_trace_from_the_form_to_the_burn(watch: Watch) -> None:
 
 
 def test_a_key_that_waits_for_a_choice_leaves_no_trace(watch: Watch, shared: str) -> None:
-    with lab_of(recorded.read_all()) as lab:
+    with lab_of(shipped_records()) as lab:
         url = watch.open("/checks/", keys=shared)["Location"]
         for path in (url, f"{url}live/", url.rstrip("/") + ".json"):
             assert watch.open(path).status_code == 200
@@ -199,7 +202,7 @@ def test_a_form_without_its_token_leaves_no_trace(watch: Watch, shared: str) -> 
 
 def test_the_admin_shows_nothing_of_a_key(watch: Watch, shared: str) -> None:
     boss = User.objects.create_superuser("boss")
-    with lab_of(recorded.read_all()):
+    with lab_of(shipped_records()):
         url = watch.open("/checks/", keys=shared)["Location"]
         watch.client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
         watch.open(reverse("admin:index"))
@@ -256,7 +259,7 @@ def test_an_error_report_of_a_worker_tells_nobody_the_key(
             raise
 
     monkeypatch.setattr(worker, "_work", broken)
-    with lab_of(recorded.read_all()):
+    with lab_of(shipped_records()):
         url = watch.open("/checks/", keys=shared, provider="deepseek")["Location"]
         worker.pump()
         watch.open(url)
@@ -286,7 +289,7 @@ def test_a_provider_that_echoes_the_key_is_redacted(watch: Watch) -> None:
         "code": key,
     }
     answer = {"status": 401, "body": {"error": echoes}, "headers": {"x-request-id": key}}
-    urls = {r.call: r for r in recorded.read_all() if r.slug == "openai"}
+    urls = {r.call: r for r in shipped_records() if r.slug == "openai"}
     records = [recorded.Recorded("openai", "x.json", "", r.probe, key, call, answer) for call, r in urls.items()]
     with lab_of(records):
         url = watch.open("/checks/", keys=key)["Location"]
@@ -298,7 +301,7 @@ def test_a_provider_that_echoes_the_key_is_redacted(watch: Watch) -> None:
 
 
 def test_the_lab_itself_remembers_no_key(shared: str) -> None:
-    lab = Lab(recorded.read_all())
+    lab = Lab(shipped_records())
     lab.saw("api.deepseek.com", shared)
     lab.find("GET https://api.deepseek.com/models", shared)
     assert shared not in repr(vars(lab))

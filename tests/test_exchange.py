@@ -19,9 +19,9 @@ from probes.secret import Secret
 KEY = "sk-TestKeyFake+0aB1/cD2eF3gH4iJ5kL6mN7oP8=="
 
 
-def exchange(raw: bytes | str, status: int = 200, key: str = KEY, **headers: str) -> Exchange:
+def exchange(raw: bytes | str, status: int = 200, headers: dict[str, str] | None = None, key: str = KEY) -> Exchange:
     data = raw.encode() if isinstance(raw, str) else raw
-    return Exchange.of("GET https://api.acme.dev/v1/me", Secret(key), status, headers, data, 1)
+    return Exchange.of("GET https://api.acme.dev/v1/me", Secret(key), status, headers or {}, data, 1)
 
 
 def everything(found: Exchange) -> str:
@@ -58,7 +58,7 @@ def test_no_echo_of_the_key_stays(echo: str, place: str) -> None:
         "name": json.dumps({echo: 1, "other": {echo: echo}}),
     }
     headers = {"header": {"X-Key": echo}, "header name": {f"X-{echo}": "1"}}.get(place, {})
-    found = exchange(bodies.get(place, f"<p>{echo}</p>" if place == "text" else "{}"), 401, **headers)
+    found = exchange(bodies.get(place, f"<p>{echo}</p>" if place == "text" else "{}"), 401, headers)
     middle = echo[len(echo) // 2 - 6 :][:WINDOW]  # what is left of an encoding's ends are fewer than these
     assert middle.lower() not in everything(found).lower()
     assert echo.lower() not in everything(found).lower()
@@ -72,7 +72,7 @@ def test_an_echo_in_escapes_of_json_is_seen_through() -> None:
 
 def test_what_is_no_key_stays_as_it_was() -> None:
     body = {"id": "org-1", "n": 1.5, "big": 12345678901234567890, "yes": True, "none": None, "list": [{}, [], "ü"]}
-    found = exchange(json.dumps(body), **{"X-Request-Id": "req_1"})
+    found = exchange(json.dumps(body), headers={"X-Request-Id": "req_1"})
     assert (found.body, found.failure, found.request_id) == (body, "", "req_1")
     assert exchange(KEY[: WINDOW - 1], 401).text == KEY[: WINDOW - 1]
 
@@ -181,7 +181,7 @@ def test_a_text_is_cut_after_the_key_is_out() -> None:
 
 
 def test_header_names_are_lower_case_and_values_bounded() -> None:
-    found = exchange("{}", **{"X-Request-ID": "r" * 5000})
+    found = exchange("{}", headers={"X-Request-ID": "r" * 5000})
     assert len(found.headers["x-request-id"]) == 1024
     assert len(found.request_id or "") == 200
 
@@ -198,7 +198,7 @@ def test_header_names_are_lower_case_and_values_bounded() -> None:
     ],
 )
 def test_the_request_id_is_found(body: Any, headers: dict[str, str], expected: str | None) -> None:
-    assert exchange(json.dumps(body), **headers).request_id == expected
+    assert exchange(json.dumps(body), headers=headers).request_id == expected
 
 
 @pytest.mark.parametrize(

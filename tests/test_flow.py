@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from probes.lab import recorded
 from probes.lab.recorded import ANY_KEY, Recorded
 from probes.lab.server import Server
 from probes.management.commands.proof import free_port
 from probes.models import Check, Detection, Finding
-from tests.conftest import lab_of
+from tests.conftest import lab_of, shipped_records
 
 FINE_GRAINED = "hf_TestKeyLabFineGrained0000000000000"
 RESTRICTED = "sk-proj-TestKeyLabRestrictedT3BlbkFJFakeKeyNeverIssued00"
@@ -105,7 +104,7 @@ def test_a_made_up_key_is_refused_with_the_providers_own_words(lab: Server, chec
     assert set(lab.lab.hosts) == {"api.anthropic.com"}
 
 
-@pytest.mark.parametrize("record", [r for r in recorded.read_all() if r.demo], ids=lambda r: r.demo)
+@pytest.mark.parametrize("record", [r for r in shipped_records() if r.demo], ids=lambda r: r.demo)
 def test_every_demo_key_comes_to_a_verdict_and_is_asked_read_only(
     lab: Server, check: Submit, client: Client, record: Recorded
 ) -> None:
@@ -214,7 +213,7 @@ def test_the_json_has_its_public_shape_while_it_waits(lab: Server, client: Clien
     assert waiting["key_destroyed_at"] is None
     assert waiting["models"] == {"visible": None, "covered": [], "missing": [], "new": []}
     assert (undecided["state"], undecided["provider"], undecided["origin"]) == ("needs_choice", None, None)
-    assert undecided["candidates"] == ["deepseek"]
+    assert "deepseek" in undecided["candidates"]
     assert waiting["next_actions"] == undecided["next_actions"] == []
 
 
@@ -229,11 +228,11 @@ def test_the_json_has_its_public_shape_when_done(lab: Server, check: Submit, key
     assert document["detections"][0]["next_actions"]
 
 
-@pytest.mark.parametrize("slug", sorted({r.slug for r in recorded.read_all() if not r.base_url}))
+@pytest.mark.parametrize("slug", sorted({r.slug for r in shipped_records() if not r.base_url}))
 def test_every_recorded_key_of_every_provider_gives_the_public_shape(lab: Server, check: Submit, slug: str) -> None:
-    keys = sorted({r.key for r in recorded.read_all() if r.slug == slug and r.key != ANY_KEY})
+    keys = sorted({r.key for r in shipped_records() if r.slug == slug and r.key != ANY_KEY})
     if slug in ("litellm", "new-api", "one-api"):
-        address = next(r.url.partition("/v1/")[0] for r in recorded.read_all() if r.slug == slug and "/v1/" in r.url)
+        address = next(r.url.partition("/v1/")[0] for r in shipped_records() if r.slug == slug and "/v1/" in r.url)
         document = check("\n".join(keys), base_url=address)[1]
     else:
         document = check("\n".join(keys) or NOBODYS, provider=slug)[1]
@@ -638,7 +637,7 @@ def hostile_records() -> list[Recorded]:
         return value if not isinstance(value, str) or name in ("role", "permissions") else f"{HOSTILE_NAME}{name}"
 
     records = []
-    for record in recorded.read_all():
+    for record in shipped_records():
         if record.slug == "huggingface" and record.key in (FINE_GRAINED, ANY_KEY):
             answer = dict(record.answer) | {"body": spoiled(record.answer["body"])}
             answer["headers"] = {"x-request-id": ATTRIBUTE}

@@ -23,11 +23,10 @@ from django.utils import timezone
 
 from probes import burn, store, worker
 from probes.examination import Examination
-from probes.lab import recorded
 from probes.lab.server import Server
 from probes.management.commands.proof import wait_for
 from probes.models import Check, Detection, Finding, Heartbeat, State
-from tests.conftest import Clock, lab_of
+from tests.conftest import Clock, lab_of, shipped_records
 from tests.test_flow import FINE_GRAINED, NO_CREDIT, RESTRICTED, SHARED, Queue, Submit, json_of, run
 
 pytestmark = pytest.mark.django_db
@@ -177,7 +176,7 @@ def test_the_keys_of_many_checks_are_worked_off_in_one_task(lab: Server, client:
 
 
 def test_findings_are_seen_as_they_arrive(client: Client, queued: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [r for r in recorded.read_all() if r.slug == "huggingface"]
+    records = [r for r in shipped_records() if r.slug == "huggingface"]
     slow = [replace(r, answer=dict(r.answer) | {"delay_ms": 300}) if r.probe == "models" else r for r in records]
     seen: list[dict[str, Any]] = []
     write = worker._store
@@ -273,7 +272,7 @@ def test_a_worker_killed_in_the_middle_leaves_a_named_end_within_the_keys_life(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(store, "async_task", lambda *args, **options: None)
-    with lab_of(recorded.read_all(), delay_ms=30_000) as lab:
+    with lab_of(shipped_records(), delay_ms=30_000) as lab:
         url = client.post("/checks/", {"keys": FINE_GRAINED})["Location"]
         process = python(WORKER, disk)
         wait_for(lambda: bool(lab.lab.hosts), 30, every=0.02)
