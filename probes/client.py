@@ -45,6 +45,9 @@ USER_AGENT = "TestKey/1 (read-only key check)"
 FAILURES = ("timeout", "dns", "tls", "refused", "reset", "too_large", "not_json", "redirected", "blocked", "bad_http")
 
 
+WITHOUT_KEY = " (without the key)"
+
+
 @dataclass(frozen=True)
 class Call:
     """What is to be asked. `url` never holds the key; `auth` names the scheme that attaches it, "" sends none."""
@@ -56,7 +59,7 @@ class Call:
     body: Any = None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.url}"
+        return f"{self.method} {self.url}" + ("" if self.auth else WITHOUT_KEY)
 
 
 class Failure(Exception):

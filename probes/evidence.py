@@ -9,12 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 from probes.exchange import Exchange, clip
-from probes.seed import Catalogue, KeyShape, Probe, Protocol, Reading, Rule, Sender, evaluate
+from probes.seed import Catalogue, Fingerprint, KeyShape, Probe, Protocol, Reading, Rule, Sender, evaluate
 
 ACCEPTED = frozenset({"active", "restricted", "no_credit", "rate_limited"})
 REFUSED = frozenset({"invalid", "revoked", "leaked", "suspended"})
 MAX_MODELS = 5_000
 MAX_LIST = 50
+PUBLIC_LIST = "public_list"  # the cause of a list that answers anyone
 KEY_FORM = "the key's own form"
 
 Finding = dict[str, Any]
@@ -240,17 +241,21 @@ def _truth(text: str, exchange: Exchange) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def marks(sender: Sender, exchange: Exchange) -> list[str]:
-    """Names of the sender's fingerprints that this answer shows."""
+def marks(fingerprints: Iterable[Fingerprint], exchange: Exchange) -> list[str]:
+    """Names of the fingerprints that this answer shows."""
     if exchange.status is None:
         return []
-    return [m.name for m in sender.fingerprints if evaluate(m.when, exchange.view)]
+    return [m.name for m in fingerprints if evaluate(m.when, exchange.view)]
 
 
 def all_marks(catalogue: Catalogue, exchange: Exchange) -> dict[str, dict[str, list[str]]]:
-    """Fingerprints that an answer shows, by gateway and by provider."""
-    known: dict[str, Iterable[Sender]] = {
-        "gateways": catalogue.gateways.values(),
-        "providers": catalogue.providers.values(),
+    """What an answer shows of every gateway and provider, and what it shows that a provider never does."""
+    known = {
+        "gateways": {s.slug: s.fingerprints for s in catalogue.gateways.values()},
+        "providers": {s.slug: s.fingerprints for s in catalogue.providers.values()},
+        "denials": {s.slug: s.denials for s in catalogue.providers.values()},
     }
-    return {kind: {s.slug: found for s in senders if (found := marks(s, exchange))} for kind, senders in known.items()}
+    return {
+        kind: {slug: found for slug, prints in senders.items() if (found := marks(prints, exchange))}
+        for kind, senders in known.items()
+    }

@@ -10,15 +10,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from probes import evidence
-from probes.client import Call
-from probes.evidence import Finding
+from probes.client import WITHOUT_KEY, Call
+from probes.evidence import PUBLIC_LIST, Finding
 from probes.exchange import Exchange
-from probes.seed import Catalogue, Probe, Protocol, Provider, Sender
+from probes.seed import Catalogue, Probe, Protocol, Provider, Rule, Sender
 
 CLAIM_WITHOUT_CHOICE = "openai"  # what a relay most often says that it is
 MAX_CALLS = 24  # of one key
@@ -138,17 +138,24 @@ class Examination:
             gateway = self.catalogue.gateways[self.gateway]
             asks = [self._ask(gateway, p, self._root) for p in gateway.probes]
         else:
-            asks = [self._claimed()]
+            asks = [*self._claimed()]
             for gateway in self.catalogue.gateways.values():
                 asks += [self._ask(gateway, p, self._root) for p in gateway.probes if not p.sends_key]
         return [a for a in asks if a]
 
-    def _claimed(self) -> Ask | None:
-        """The model list, as the protocol of the claimed provider asks for it."""
+    def _claimed(self) -> list[Ask]:
+        """The model list, as the protocol of the claimed provider asks for it: with the key, and without it.
+
+        A list that answers without the key answers anyone, and proves nothing of it.
+        """
         protocols = self.catalogue.shared.protocols
         protocol = protocols.get(self.provider.protocol if self.provider else "", protocols["openai"])
         call = Call("GET", self._root + protocol.models.path, dict(protocol.headers), protocol.auth)
-        return Ask(protocol.models, protocol, call)
+        public = Rule(verdict="unknown", cause=PUBLIC_LIST, status=(200,), when=protocol.models.rules[0].when)
+        control = replace(
+            protocol.models, name="models_without_key", sends_key=False, proves_key=False, metrics=(), rules=(public,)
+        )
+        return [Ask(protocol.models, protocol, call), Ask(control, protocol, replace(call, auth=""))]
 
     def _recognise(self) -> list[Finding]:
         """After the first round: the software with most marks. What it had answered is read anew by its own rules."""
@@ -156,7 +163,7 @@ class Examination:
             return []
         self._round = 2
         counts = {
-            slug: len({m for x in self._answers.values() for m in evidence.marks(gateway, x)})
+            slug: len({m for x in self._answers.values() for m in evidence.marks(gateway.fingerprints, x)})
             for slug, gateway in self.catalogue.gateways.items()
         }
         best = max(counts, key=lambda slug: counts[slug], default=None)
@@ -182,6 +189,16 @@ def _filled(body: Any, values: dict[str, str]) -> Any:
 
 
 def latest(findings: list[Finding]) -> list[Finding]:
-    """One finding a call: what was read anew replaces what it was read as before."""
+    """One finding a call: what was read anew replaces what it was read as before.
+
+    Of a list that answered without the key too, nothing is believed of the key.
+    """
     by_call = {f["call"]: f for f in findings}
-    return list(by_call.values())
+    opened = {call.removesuffix(WITHOUT_KEY) for call, f in by_call.items() if f["cause"] == PUBLIC_LIST}
+    return [_unproved(f) if f["proves_key"] and call in opened else f for call, f in by_call.items()]
+
+
+def _unproved(finding: Finding) -> Finding:
+    said = [e for e in finding["evidence"] if e["metric"] != "key_valid"]
+    nothing = {"verdict": "unknown", "cause": PUBLIC_LIST, "accepted": False, "proves_key": False, "public": True}
+    return finding | nothing | {"evidence": said}

@@ -64,7 +64,7 @@ def key(reported: Reported) -> dict[str, Any]:
         "verdict_text": text,
         "verdict_shape": shape,
         "verdict_tone": tone,
-        "cause_text": words.cause_text(shown["cause"]),
+        "cause_text": words.cause_text(shown["cause"], shown["verdict"]),
         "pay_text": words.ABILITY_TO_PAY[shown["ability_to_pay"]],
         "pay_probe": done.pay_evidence,
         "actions": [
@@ -106,7 +106,7 @@ def _finding(case: Any, index: int, finding: dict[str, Any]) -> dict[str, Any]:
         else words.verdict_text(finding["verdict"], finding["cause"], host),
         "verdict_shape": "·" if keyless else shape,
         "verdict_tone": "plain" if keyless else tone,
-        "cause_text": "" if keyless else words.cause_text(finding["cause"]),
+        "cause_text": "" if keyless else words.cause_text(finding["cause"], finding["verdict"]),
         "facts": [
             {
                 **e,

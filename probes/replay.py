@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from probes import evidence, verdict
 from probes.examination import CLAIM_WITHOUT_CHOICE
 from probes.exchange import Exchange
-from probes.seed import Catalogue, Probe, Provider, Sender
+from probes.seed import Catalogue, Probe, Provider, Rule, Sender
 from probes.verdict import Case
 
 # What a recorded meaning is called here; the others have the same name.
@@ -27,7 +27,8 @@ MEANINGS = {
     "unknown_transient": "unknown",
     "not_openai_but_compatible": "contradicted",
 }
-ELSEWHERE = "https://base-url.example"
+RECORDED = "recorded"
+GOOD = Rule(verdict="active", status=(200,), when="type(body) == 'object' && body.error == null")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ def judge(catalogue: Catalogue, record: Mapping[str, Any]) -> Judged:
         body.encode() if isinstance(body, str) else json.dumps(body).encode(),
         0,
     )
-    said = evidence.read(catalogue, sender or catalogue.shared.protocols["openai"], _probe(sender, request), exchange)
+    probe = _probe(sender, request)
+    if isinstance(sender, Provider) and probe.name == RECORDED and sender.owns(exchange.call.partition(" ")[2]):
+        sender = replace(sender, rules=(*sender.rules, GOOD))
+    said = evidence.read(catalogue, sender or catalogue.shared.protocols["openai"], probe, exchange)
     wanted = (record["meaning"], *record.get("also_accept", ()))
     return Judged(
         id=record["id"],
@@ -68,13 +72,11 @@ def judge(catalogue: Catalogue, record: Mapping[str, Any]) -> Judged:
 
 
 def sender_of(catalogue: Catalogue, name: str) -> Sender | None:
-    """Provider or gateway by slug; "litellm-proxy" and the like find "litellm"."""
+    """Provider or gateway by slug, or by the slug's beginning: "litellm-proxy" and "cloudflare" are found too."""
     word = name.partition(" ")[0]
-    for slug in (word, word.removesuffix("-proxy"), word.removesuffix("-ai")):
-        found = catalogue.providers.get(slug) or catalogue.gateways.get(slug)
-        if found:
-            return found
-    return None
+    senders: dict[str, Sender] = {**catalogue.providers, **catalogue.gateways}
+    close = (s for slug, s in senders.items() if slug.startswith(f"{word}-") or word.startswith(f"{slug}-"))
+    return senders.get(word) or next(close, None)
 
 
 def _probe(sender: Sender | None, request: Mapping[str, str]) -> Probe:
@@ -82,16 +84,21 @@ def _probe(sender: Sender | None, request: Mapping[str, str]) -> Probe:
     host, _, path = request["path"].partition("/")
     call = f"{request['method']} /{path.partition('?')[0]}"
     for probe in sender.probes if sender else ():
-        origin = sender.origin(probe) if isinstance(sender, Provider) else ""
-        parts = urlsplit(origin)
-        own = f"{probe.method} {parts.path}{probe.path.partition('?')[0]}"
-        if own == call and (not parts.hostname or parts.hostname == host or host.startswith("(")):
-            return probe
-    return Probe(name="recorded", call=call, rules=(), proves_key=True)
+        regions = (sender.regions or ("",)) if isinstance(sender, Provider) else ("",)
+        for region in regions:
+            parts = urlsplit(sender.origin(probe, region) if isinstance(sender, Provider) else "")
+            own = f"{probe.method} {parts.path}{probe.path.partition('?')[0]}"
+            if own == call and (not parts.hostname or parts.hostname == host or host.startswith("(")):
+                return probe
+    return Probe(name=RECORDED, call=call, rules=(), proves_key=True)
 
 
 def _identity(catalogue: Catalogue, said: evidence.Finding, exchange: Exchange) -> str:
     """Whose key it would be, had the answer come from a base URL that claims to be OpenAI."""
     finding = said | {"marks": evidence.all_marks(catalogue, exchange)}
-    case = Case(catalogue, catalogue.providers.get(CLAIM_WITHOUT_CHOICE), ELSEWHERE, False, [finding])
-    return verdict.conclude(case).identity
+    base_url = "https://" + exchange.call.partition("//")[2].partition("/")[0]
+    claimed = catalogue.providers[CLAIM_WITHOUT_CHOICE]
+    if any(p.owns(base_url) for p in catalogue.providers.values() if p != claimed):
+        return "contradicted"  # the form refuses such a base URL: it is another provider's own
+    claim = replace(claimed, origins={})  # judged as a stranger's host, whatever it was
+    return verdict.conclude(Case(catalogue, claim, base_url, False, [finding])).identity

@@ -140,7 +140,7 @@ def _action(slug: str, case: Case, done: Conclusion, line: int) -> dict[str, Any
     label, reason = words.ACTIONS[slug]
     text = str(reason)
     if slug == "add-permission" and done.cause:
-        text = words.cause_text(done.cause) or text
+        text = words.cause_text(done.cause, done.verdict) or text
     if slug == "human-review":
         text = str(words.PATH_REASONS[next((r for _s, state, r in done.path if state != "yes"), "not_proved")])
     return {"slug": slug, "label": str(label), "reason": text, "href": _href(slug, case, done, line)}
@@ -263,5 +263,5 @@ def identity_text(reported: Reported) -> str:
     """The identity as a sentence."""
     done, case = reported.conclusion, reported.case
     name = case.provider.name if case.provider else ""
-    other = next((v.get("software") or v.get("sender") for _s, v in done.identity_evidence if len(v) > 1), "")
-    return str(words.IDENTITIES[done.identity][0]) % {"name": name, "other": other}
+    other = next((v.get("software") or v.get("sender") for _s, v in done.identity_evidence if len(v) > 1), None)
+    return str(words.IDENTITIES[done.identity][0]) % {"name": name, "other": other or words.ANOTHER}

@@ -35,6 +35,7 @@ AUTH_SCHEMES = {
     "x-portkey-api-key": ("x-portkey-api-key", "{}"),
     "token": ("Authorization", "Token {}"),
     "key": ("Authorization", "Key {}"),
+    "raw": ("Authorization", "{}"),
 }
 METRIC_TYPES = ("", "text", "integer", "decimal", "boolean", "time", "list")
 METHODS = ("GET", "HEAD", "POST")
@@ -181,6 +182,7 @@ class Provider(Sender):
     route: str = "global"
     protocol: str = "own"
     concurrency: int = 256
+    denials: tuple[Fingerprint, ...] = ()  # what its own answers never show
     unprovable: str = ""
     retired: str = ""  # what became of it; its keys are sent nowhere
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -442,6 +444,8 @@ def check_sender(sender: Sender, where: str) -> None:
 def _check_provider(provider: Provider, where: str) -> None:
     _known(provider.route, ("global", "china"), f"{where}: route")
     _known(provider.protocol, (*shared().protocols, "own"), f"{where}: protocol")
+    for mark in provider.denials:
+        check_expression(mark.when, f"{where}: denials {mark.name!r}: when")
     if not provider.origins and not provider.own_hosts:
         raise SeedError(f"{where}: origins: at least one is needed")
     for ending in provider.own_hosts:

@@ -156,6 +156,10 @@ def _custom_identity(case: Case, gateway: str | None) -> tuple[str, list[tuple[s
         sender = case.catalogue.providers[slug].name
         why = [("sender", {"host": host, "sender": sender, "mark": mark}) for mark in others[slug]]
         return "contradicted", [("claim", {"claim": claim}), *why]
+    denied = _marks(case.findings, "denials").get(case.provider.slug, []) if case.provider else []
+    if denied:
+        why = [("denial", {"host": host, "provider": claim, "mark": mark}) for mark in denied]
+        return "contradicted", [("claim", {"claim": claim}), *why]
     return "unproven", [("claim", {"claim": claim}), ("no_mark", {"host": host})]
 
 

@@ -74,8 +74,11 @@ IDENTITY_EVIDENCE: dict[str, Word] = {
     "claim": _("Said to be %(claim)s."),
     "software": _("%(host)s shows itself as %(software)s: %(mark)s."),
     "sender": _("%(host)s answers as %(sender)s: %(mark)s."),
+    "denial": _("%(host)s answers as %(provider)s never does: %(mark)s."),
     "no_mark": _("%(host)s shows neither what software it runs nor who answers behind it."),
 }
+
+ANOTHER: Word = _("another sender")
 
 # What stands in the way, by cause; an unknown cause is shown as the machine word alone.
 CAUSES: dict[str, Word] = {
@@ -119,6 +122,35 @@ CAUSES: dict[str, Word] = {
     "needs_browser_session": _("Only a signed-in browser may read this."),
     "credit_balance_too_low": _("The credit balance is too low."),
     "reported_as_leaked": _("The provider has found the key in public and blocked it."),
+    "not_known_in_this_region": _("This region does not know the key; it may be good in one that was not asked."),
+    "model_not_found": _("The key was accepted; the model that was asked for is not there."),
+    "request_refused": _("The key was accepted; the request was not."),
+    "product_not_activated": _("The account has not activated this product."),
+    "detected_unusual_activity": _("The free tier is blocked for our address."),
+    "network_rules": _("The account's own network rules keep us out; this says nothing about the key."),
+    "security_policy": _("A policy keeps our address out; this says nothing about the key."),
+    "blocked_by_user_agent": _("The provider does not serve programs like ours; this says nothing about the key."),
+    "management_key": _("It manages other keys and calls no models."),
+    "key_deleted": _("The key has been deleted."),
+    "key_auth_disabled": _("Keys are switched off for this resource."),
+    "no_card": _("The account has no card on file."),
+    "no_credits_yet": _("The account has never had credit."),
+    "arrears": _("The account is in arrears."),
+    "account_overdue": _("The account is in arrears."),
+    "payment_overdue": _("A payment is overdue."),
+    "failed_payments": _("Payments have failed."),
+    "plan_expired": _("The plan has expired."),
+    "no_subscription": _("The account has no subscription."),
+    "key_limit_reached": _("The key has reached the limit that its owner set."),
+    "token_quota_used_up": _("The key has used up the quota that its owner gave it."),
+    "budget_exceeded": _("The key's budget is used up."),
+    "spending_limit_reached": _("The account has reached its spending limit."),
+    "trial_key_limit": _("A trial key's limit is reached."),
+    "prepayment_depleted": _("The prepaid credit is used up."),
+    "unknown_key_or_missing_right": _("The answer is the same for an unknown key and for a missing right."),
+    "refused_or_not_permitted": _("The answer is the same for an unknown key and for a missing right."),
+    "list_proves_nothing": _("Whether this list needs a key is not known, so it proves nothing."),
+    "guarded": _("The page is guarded; nothing is seen without a right to it."),
 }
 
 STEPS: dict[str, Word] = {
@@ -178,12 +210,23 @@ NO: Word = _("no")
 ABILITY_TO_PAY: dict[str, Word] = {"yes": _("yes"), "no": _("no"), "not_tested": _("not tested")}
 
 
-def cause_text(cause: str | None) -> str:
+# For a provider's own machine word that has no sentence here: what its verdict means.
+PLAIN_CAUSES: dict[str, Word] = {
+    "restricted": _("The key works, and a right or a setting limits it."),
+    "no_credit": _("The key is known, and the account cannot pay now."),
+    "rate_limited": _("The key is over a limit now."),
+    "suspended": _("The account is suspended."),
+    "revoked": _("The key has been switched off."),
+    "invalid": _("The provider does not know this key."),
+}
+
+
+def cause_text(cause: str | None, verdict: str = "") -> str:
     """A cause as a sentence; a cause with a detail ("missing_scope: api.model.read") keeps it."""
     if not cause:
         return ""
     word, _sep, detail = cause.partition(": ")
-    sentence = str(CAUSES.get(word, ""))
+    sentence = str(CAUSES.get(word) or PLAIN_CAUSES.get(verdict, ""))
     return f"{sentence.rstrip('.')}: {detail}." if sentence and detail else sentence
 
 

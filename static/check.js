@@ -19,7 +19,6 @@
       });
       block.append(button);
     });
-    return head.dataset.running === "yes" || report.querySelector(".key .notice form") !== null;
   }
 
   async function poll(started) {
@@ -28,10 +27,15 @@
     if (response && response.status === 404) return gone();
     if (response && response.status === 200) {
       tag = response.headers.get("ETag") || "";
+      const text = await response.text();
       const open = [...report.querySelectorAll("details[open][id]")].map((d) => d.id);
-      report.innerHTML = await response.text();
+      const filled = [...report.querySelectorAll("form [id]")].map((f) => [f.id, f.value]);
+      const focused = document.activeElement.id;
+      report.innerHTML = text;
       open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
-      if (!arrange()) return;
+      filled.forEach(([id, value]) => Object.assign(document.getElementById(id) || {}, { value }));
+      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+      arrange();
     }
     if (report.querySelector(".report-head").dataset.running !== "yes") return;
     setTimeout(poll, performance.now() - started < 10000 ? 400 : 2000, started);

@@ -32,7 +32,7 @@ def client_address(request: HttpRequest) -> str:
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if settings.PROXIES and len(forwarded) >= settings.PROXIES and forwarded[-settings.PROXIES].strip():
         return forwarded[-settings.PROXIES].strip()
-    return str(request.META["REMOTE_ADDR"])
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 class NoTokens(logging.Filter):

@@ -18,10 +18,11 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from probes import models, seed, sow, store, worker
+from probes import models, public, seed, sow, store, worker
 from probes.lab import recorded
 from probes.lab.recorded import Recorded
 from probes.lab.server import Lab, Server
+from probes.models import catalogue
 
 Clock = Callable[[float], None]
 SCORE: pytest.StashKey[str] = pytest.StashKey()
@@ -43,14 +44,21 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Every test with a database has the shipped catalogue in it."""
     with django_db_blocker.unblock():
         sow.sow(seed.read_catalogue(), "tests")
+        shipped.append(models.current())
+
+
+shipped: list[seed.Catalogue] = []
 
 
 @pytest.fixture(autouse=True)
 def fresh_memory() -> Iterator[None]:
-    """No catalogue, client or data key is left over from another test."""
-    models.forget()
+    """No edited catalogue, page, client or data key is left over from another test.
+
+    The shipped catalogue stays: it is old enough that its version is asked before it serves again.
+    """
+    catalogue._kept = (float("-inf"), shipped[0]) if shipped else None
+    public._kept = (None, {})
     yield
-    models.forget()
     worker._process = None
     caches["keys"].clear()
 

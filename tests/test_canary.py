@@ -156,31 +156,31 @@ def test_a_key_that_waits_for_a_choice_leaves_no_trace(watch: Watch, shared: str
         assert not watch.traces(shared)
 
 
-@pytest.mark.parametrize(
-    "paste",
-    [
-        "{} with words behind",
-        "words before {}",
-        "{}\x07",
-        "{}é",
-        "https://example.com/?key={}",
-        "{0}{0}",
-        "{0}\n{0}",
-        "<{}>",
-        "ghp_{}",
-        "{}" + "a" * 4096,
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
-        "{}=",
-        "{}: x",
-        "'{}",
-        "{}=value",
-    ],
+AROUND = (
+    "{} with words behind",
+    "words before {}",
+    "{}\x07",
+    "{}é",
+    "https://example.com/?key={}",
+    "{0}{0}",
+    "{0}\n{0}",
+    "<{}>",
+    "ghp_{}",
+    "{}" + "a" * 4096,
+    "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
+    "{}=",
+    "{}: x",
+    "'{}",
+    "{}=value",
 )
-def test_a_line_that_is_refused_leaves_no_trace(watch: Watch, shared: str, paste: str) -> None:
-    answer = watch.open("/checks/", keys=paste.format(shared))
-    if answer.status_code == 303:
-        watch.open(answer["Location"])
-        watch.open(answer["Location"].rstrip("/") + ".json")
+
+
+def test_a_line_that_is_refused_leaves_no_trace(watch: Watch, shared: str) -> None:
+    for around in AROUND:
+        answer = watch.open("/checks/", keys=around.format(shared))
+        if answer.status_code == 303:
+            watch.open(answer["Location"])
+            watch.open(answer["Location"].rstrip("/") + ".json")
     assert not watch.traces(shared)
 
 

@@ -29,7 +29,7 @@ from probes.secret import Secret
 from tests.servers import Heard, Script, answers, certificate, listen, response, serving
 
 KEY = "sk-TestKeyFake-0aB1cD2eF3gH4iJ5kL6mN7oP8"
-SECONDS = 0.4
+SECONDS = 0.25
 SLACK = 2.0  # a loaded machine
 NAME = "api.acme.dev"
 

@@ -12,7 +12,7 @@ import pytest
 
 from probes import seed
 from probes.client import Call
-from probes.examination import MAX_CALLS, Ask, Examination
+from probes.examination import MAX_CALLS, Ask, Examination, latest
 from probes.exchange import Exchange
 from probes.lab import recorded
 from probes.seed import Probe, Reading, Rule
@@ -210,7 +210,8 @@ def test_the_claimed_protocol_is_asked_for_its_models_and_status_pages_without_t
     keyed = [c for c in calls if c.auth]
     assert [str(c) for c in keyed] == ["GET https://relay.acme.dev/v1/models"]
     keyless = {p.path for g in CATALOGUE.gateways.values() for p in g.probes if not p.sends_key}
-    assert {urlsplit(c.url).path for c in calls if not c.auth} == {path.partition("?")[0] for path in keyless}
+    asked_openly = {urlsplit(c.url).path for c in calls if not c.auth}
+    assert asked_openly == {path.partition("?")[0] for path in keyless} | {"/v1/models"}
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,7 @@ def test_a_refusal_alone_shows_the_software(slug: str) -> None:
 
 
 def test_a_relay_that_poses_as_openai_is_named() -> None:
-    record = next(r for r in RECORDS if r.demo and r.base_url)
+    record = next(r for r in RECORDS if r.demo and r.base_url and r.slug in CATALOGUE.gateways)
     found, _calls, _findings = at_relay(relay(record.slug, record.file, "status.json"), record.base_url or BASE)
     assert (found.identity, found.gateway) == ("contradicted", record.slug)
 
@@ -308,3 +309,15 @@ def test_the_days_are_of_the_day_given() -> None:
     provider = with_probes(probe("cost", "GET /c?from={month_ago}&to={today}"))
     (ask,) = Examination(CATALOGUE, provider, "", dt.date(2027, 1, 1)).next()
     assert ask.call.url.endswith("/c?from=2026-12-02&to=2027-01-01")
+
+
+def test_a_list_that_answers_without_the_key_proves_nothing_of_it() -> None:
+    listed = {"object": "list", "data": [{"id": "m-1"}]}
+    case = Examination(CATALOGUE, OPENAI, BASE, TODAY)
+    findings = []
+    while asks := case.next():
+        for ask in asks:
+            body = listed if ask.call.url.endswith("/v1/models") else {}
+            findings += case.answer(ask, Exchange(str(ask.call), 200 if body else 404, {}, body))
+    told = {f["call"]: f for f in latest(findings)}["GET https://relay.acme.dev/v1/models"]
+    assert (told["verdict"], told["cause"], told["accepted"]) == ("unknown", "public_list", False)

@@ -84,7 +84,7 @@ class ProviderAdmin(SenderAdmin):
             {
                 "fields": (
                     *("headers", "links", "rules", "rule_sets", "not_exposed", "fingerprints"),
-                    *("regions", "concurrency", "unprovable", "retired", "models_from"),
+                    *("regions", "concurrency", "denials", "unprovable", "retired", "models_from"),
                 )
             },
         ),

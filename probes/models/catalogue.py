@@ -130,7 +130,7 @@ class Provider(Sender):
     SEED_FIELDS = (
         *("name", "auth", "headers", "links", "rules", "rule_sets", "not_exposed", "fingerprints", "checked_on"),
         *("route", "protocol", "concurrency", "unprovable", "retired", "origins", "own_hosts", "regions"),
-        "models_from",
+        *("models_from", "denials"),
     )
 
     route = models.CharField(_("market"), max_length=10, choices=ROUTES, default="global")
@@ -142,6 +142,9 @@ class Provider(Sender):
     )
     concurrency = models.PositiveSmallIntegerField(_("requests at once"), default=256)
     unprovable = models.CharField(_("why no free call proves a key"), max_length=300, blank=True)
+    denials = models.JSONField(
+        _("denials"), default=empty_list, blank=True, help_text=_("What its own answers never show, as fingerprints.")
+    )
     models_from = models.JSONField(_("names in the model data sets"), default=empty_dict, blank=True)
     retired = models.CharField(_("what became of it"), max_length=300, blank=True)
     own_hosts = models.JSONField(
