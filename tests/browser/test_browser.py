@@ -19,15 +19,17 @@ WIDTHS: list[ViewportSize] = [{"width": 1280, "height": 900}, {"width": 390, "he
 HUGGING_FACE = "/provider-key-probes/huggingface-inventory-fit/"
 
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if not CHROMIUM and not os.environ.get("CI"):
+    pytest.skip("no Chromium on this machine: nothing was tried in a browser", allow_module_level=True)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        if os.environ.get("CI"):
-            pytest.fail("CI has no Chromium: the browser tests may not be skipped there", pytrace=False)
-        pytest.skip("no Chromium on this machine: nothing was tried in a browser")
+    if not CHROMIUM:
+        pytest.fail("CI has no Chromium: the browser tests may not be skipped there", pytrace=False)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
         started.close()
 
