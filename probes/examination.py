@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from probes import evidence
+from probes import evidence, verdict
 from probes.client import WITHOUT_KEY, Call
 from probes.evidence import PUBLIC_LIST, Finding
 from probes.exchange import Exchange
@@ -166,8 +166,8 @@ class Examination:
             slug: len({m for x in self._answers.values() for m in evidence.marks(gateway.fingerprints, x)})
             for slug, gateway in self.catalogue.gateways.items()
         }
-        best = max(counts, key=lambda slug: counts[slug], default=None)
-        if best is None or not counts[best]:
+        best = verdict.recognised(self.catalogue, counts)
+        if best is None:
             return []
         self.gateway = best
         gateway = self.catalogue.gateways[best]

@@ -165,7 +165,7 @@ class CheckForm(DestinationForm):
         for found in pasted:
             line = self._contradiction(found, provider)
             if line.fault:
-                reason = str(words.FAULTS[line.fault]) % {"detail": line.detail}
+                reason = str(words.FAULTS[line.fault]) % {"detail": _(line.detail) if line.detail else ""}
                 plan.refused.append({"line": line.line, "reason": reason})
             else:
                 plan.keys.append(self._one(line, provider, base_url))

@@ -39,6 +39,7 @@ def context(
         "left": left,
         "clock": f"{left // 60}:{left % 60:02d}",
         "choice": choice,
+        "choice_line": choice.cleaned_data.get("line") if choice else None,
         "providers": sorted(reports[0].case.catalogue.providers.values(), key=lambda p: p.name.casefold())
         if reports
         else [],

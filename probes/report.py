@@ -220,10 +220,17 @@ def _route(reported: Reported) -> str:
             f"  - model_name: {model}",
             "    litellm_params:",
             f"      model: {speaks}/{model}",
-            f"      api_base: {shown['origin']}",
+            f"      api_base: {_api_base(reported)}",
             f"      api_key: os.environ/{_safe(shown['label']).replace('-', '_').upper()}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _api_base(reported: Reported) -> str:
+    """Where calls go: the address of the provider's model list, less its last part."""
+    provider, asked = reported.case.provider, str(reported.json["origin"])
+    lists = [p for p in provider.probes if p.models] if provider and not reported.case.base_url else []
+    return (provider.origin(lists[0]) + lists[0].path).partition("/models")[0] if provider and lists else asked
 
 
 def summary(reported: Reported) -> str:

@@ -104,9 +104,8 @@ def examined(check: Check) -> list[report.Examined]:
 def _examined(row: Detection, check: Check, findings: list[dict[str, Any]]) -> report.Examined:
     """A row whose key must be dead by now is shown as ended, whether or not anyone has written that down."""
     unfinished = row.state in (State.QUEUED, State.PROBING)
-    interrupted = (unfinished and row.overdue) or (
-        row.state == State.DONE and all(f["kind"] == "key_form" for f in findings)
-    )
+    unasked = all(f["kind"] == "key_form" for f in findings) and _has_calls(row)
+    interrupted = (unfinished and row.overdue) or (row.state == State.DONE and unasked)
     return report.Examined(
         line=row.line,
         label=row.label,
@@ -120,6 +119,12 @@ def _examined(row: Detection, check: Check, findings: list[dict[str, Any]]) -> r
         interrupted=interrupted,
         notices=tuple(row.notices),
     )
+
+
+def _has_calls(row: Detection) -> bool:
+    """Whether there was anything to ask: some providers have no free call at all."""
+    provider = current().providers.get(row.provider)
+    return bool(row.base_url) or provider is None or bool(provider.probes_for(row.shape))
 
 
 def document(check: Check) -> tuple[dict[str, Any], list[report.Reported]]:

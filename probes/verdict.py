@@ -60,7 +60,7 @@ class Conclusion:
 
 def conclude(case: Case) -> Conclusion:
     verdict, cause = _verdict(case)
-    gateway = _gateway(case.findings) if case.custom else None
+    gateway = _gateway(case) if case.custom else None
     identity, why = _custom_identity(case, gateway) if case.custom else _official_identity(case)
     pays, pay_evidence = _ability_to_pay(case.findings, verdict)
     models, public = _models(case)
@@ -101,7 +101,7 @@ def _verdict(case: Case) -> tuple[str, str | None]:
     causes = [f["cause"] for f in case.findings if f["proves_key"]] or [f["cause"] for f in case.findings]
     if case.interrupted and not causes:
         return "unknown", "interrupted"
-    if not case.custom and case.provider and case.provider.unprovable and causes:
+    if not case.custom and case.provider and case.provider.unprovable and (causes or not case.provider.probes):
         return "unknown", "unprovable"
     return "unknown", causes[0] if causes else None
 
@@ -171,9 +171,15 @@ def _marks(findings: list[Finding], kind: str) -> dict[str, list[str]]:
     return found
 
 
-def _gateway(findings: list[Finding]) -> str | None:
-    counts = {slug: len(names) for slug, names in _marks(findings, "gateways").items()}
-    return max(sorted(counts), key=lambda slug: counts[slug], default=None)
+def _gateway(case: Case) -> str | None:
+    counts = {slug: len(names) for slug, names in _marks(case.findings, "gateways").items()}
+    return recognised(case.catalogue, counts)
+
+
+def recognised(catalogue: Catalogue, counts: dict[str, int]) -> str | None:
+    """The software with most marks. A web server's page counts only where nothing behind it shows itself."""
+    marked = sorted(slug for slug, count in counts.items() if count)
+    return max(marked, key=lambda slug: (bool(catalogue.gateways[slug].probes), counts[slug]), default=None)
 
 
 def _host(finding: Finding) -> str:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.http import quote_etag
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from probes import burn as burning
 from probes import health, present, seal, store
@@ -34,10 +34,12 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters()
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def create(request: HttpRequest) -> HttpResponse:
     """303 to the check; 422 with the form and what to do if nothing can be sent. What was pasted is never echoed."""
+    if request.method != "POST":
+        return redirect("home")  # a reload after a refused form
     form = CheckForm(request.POST)
     if not form.is_valid():
         return _form_page(request, form, 422)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse
 from django.views.debug import SafeExceptionReporterFilter
 
@@ -33,6 +34,13 @@ def client_address(request: HttpRequest) -> str:
     if settings.PROXIES and len(forwarded) >= settings.PROXIES and forwarded[-settings.PROXIES].strip():
         return forwarded[-settings.PROXIES].strip()
     return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def login_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
+    """The name that a failed sign-in is counted under. What is nobody's name is not kept: it may be a pasted key."""
+    name = (credentials or {}).get("username") or request.POST.get("username", "")
+    users = get_user_model()._default_manager
+    return name if users.filter(**{get_user_model().USERNAME_FIELD: name}).exists() else "nobody's name"
 
 
 class NoTokens(logging.Filter):

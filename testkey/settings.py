@@ -179,6 +179,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
+AXES_USERNAME_CALLABLE = "testkey.headers.login_name"
 AXES_CLIENT_IP_CALLABLE = "testkey.headers.client_address"
 AXES_VERBOSE = False
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from probes import seed
+from probes import coverage, seed
+from probes.lab import recorded
+from probes.management.commands.cataloguewords import FILE, text
 
 DOCS = Path(__file__).parent.parent / "docs"
 CATALOGUE = seed.read_catalogue()
@@ -70,3 +72,12 @@ def test_every_key_of_the_language_is_explained(part: type) -> None:
     told = {word for span in re.findall(r"`+([^`]+)`+", text) for word in re.findall(r"\w+", span)}
     missing = [f.name for f in fields(part) if f.name not in told]
     assert not missing, f"{part.__name__}: {', '.join(missing)}"
+
+
+def test_the_coverage_table_is_fresh() -> None:
+    page = (DOCS / "coverage.md").read_text(encoding="utf-8")
+    assert page == coverage.table(seed.read_catalogue(), recorded.read_all()), "run: python manage.py coverage"
+
+
+def test_every_sentence_of_the_catalogue_can_be_translated() -> None:
+    assert FILE.read_text(encoding="utf-8") == text(seed.read_catalogue()), "run: python manage.py cataloguewords"
