@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 from django_q.models import Failure
 
@@ -66,7 +65,7 @@ def forget_keys(check_ids: Iterable[int]) -> None:
     """Destroy the data key for pasted keys of each of these checks in which nothing waits for its key any more."""
     with transaction.atomic():
         finished = Check.objects.filter(pk__in=list(check_ids), key_destroyed_at=None).exclude(
-            pk__in=Detection.objects.filter(Q(state__in=UNFINISHED)).values("check_of_id")
+            pk__in=Detection.objects.filter(state__in=UNFINISHED).values("check_of_id")
         )
         for check_id in list(finished.values_list("pk", flat=True)):
             seal.destroy(seal.KEYS, check_id)

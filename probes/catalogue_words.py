@@ -3,8 +3,6 @@
 from django.utils.translation import gettext_noop as _
 
 WORDS = [
-    _("An API key can read nothing but the model list, and that answers anyone."),
-    _("An authorization key must first be traded for a token of 30 minutes, which TestKey does not do."),
     _("Balance"),
     _("Balance usable"),
     _("Character limit"),

@@ -64,11 +64,13 @@ class DestinationForm(forms.Form):
 
     provider = forms.ChoiceField(
         label=_("Provider"),
+        help_text=_("“find out” goes by the key's shape."),
         required=False,
         error_messages={"invalid_choice": _("There is no such provider here; choose one of the list.")},
     )
     base_url = forms.CharField(
         label=_("Base URL"),
+        help_text=_("Only if the key came with one: a gateway's or relay's address."),
         required=False,
         max_length=300,
         error_messages={"max_length": _("The base URL is longer than %(limit_value)d characters.")},
@@ -121,6 +123,7 @@ class DestinationForm(forms.Form):
 class CheckForm(DestinationForm):
     keys = KeysField(
         label=_("Keys"),
+        help_text=_("One key a line, at most 50. Names and quotes around a key do not hurt."),
         strip=False,
         max_length=400_000,
         error_messages={

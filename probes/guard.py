@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_BASE_URL = re.compile(r"(https)://([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/[A-Za-z0-9._~/-]*)?")
+_BASE_URL = re.compile(r"https://([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/[A-Za-z0-9._~/-]*)?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SPECIAL = ("localhost", "local", "internal", "arpa", "onion", "invalid", "lan", "home", "corp", "intranet")
 
@@ -64,11 +64,11 @@ def base_url(text: str, private: tuple[str, ...] = ()) -> str:
     found = _BASE_URL.fullmatch("https" + text[5:])
     if not found:
         raise BaseUrlError("characters")
-    host, port = found[2].lower(), found[3]
+    host, port = found[1].lower(), found[2]
     if port and int(port) != 443:
         raise BaseUrlError("port")
     _check_host(host)
-    return f"https://{host}{_checked_path(found[4] or '')}"
+    return f"https://{host}{_checked_path(found[3] or '')}"
 
 
 def _checked_path(path: str) -> str:

@@ -15,8 +15,8 @@ from probes import report, words
 from probes.lab import recorded
 from probes.models import Check
 from probes.report import Reported
+from probes.seed import Provider
 
-POLL_SECONDS = 0.5
 SHOWN_MODELS = 30
 
 
@@ -32,7 +32,6 @@ def context(
     return {
         "token": token,
         "check": check,
-        "document": document,
         "running": document["check"]["state"] == "running",
         "keys": [key(r) for r in reports],
         "refused": document["refused"],
@@ -40,10 +39,14 @@ def context(
         "clock": f"{left // 60}:{left % 60:02d}",
         "choice": choice,
         "choice_line": choice.cleaned_data.get("line") if choice else None,
-        "providers": sorted(reports[0].case.catalogue.providers.values(), key=lambda p: p.name.casefold())
-        if reports
-        else [],
+        "providers": _offered(reports[0]) if reports else [],
     }
+
+
+def _offered(reported: Reported) -> list[Provider]:
+    """The providers that a waiting key may be sent to, by name."""
+    known = reported.case.catalogue.providers.values()
+    return sorted((p for p in known if not p.retired), key=lambda p: p.name.casefold())
 
 
 def key(reported: Reported) -> dict[str, Any]:
@@ -51,7 +54,7 @@ def key(reported: Reported) -> dict[str, Any]:
     shown, done, case = reported.json, reported.conclusion, reported.case
     host = report.host(reported)
     _word, shape, tone = words.VERDICTS[shown["verdict"]]
-    text = words.verdict_text(shown["verdict"], shown["cause"], host)
+    text = words.verdict_text(shown["verdict"], host, report.silent(shown["cause"]))
     take = report.take_along(reported)
     known = [c for c in shown["capabilities"] if c["state"]]
     return {
@@ -86,7 +89,7 @@ def key(reported: Reported) -> dict[str, Any]:
         "candidate_names": [
             (slug, case.catalogue.providers[slug].name, ", ".join(case.catalogue.providers[slug].hosts))
             for slug in shown["candidates"]
-            if slug in case.catalogue.providers
+            if slug in case.catalogue.providers and not case.catalogue.providers[slug].retired
         ],
         "summary": report.summary(reported) if shown["state"] == "done" else "",
         "next_label": shown["next_actions"][0]["label"] if shown["next_actions"] else "",
@@ -104,7 +107,7 @@ def _finding(case: Any, index: int, finding: dict[str, Any]) -> dict[str, Any]:
         "open": finding["verdict"] != "unknown" and bool(finding["evidence"]),
         "verdict_text": words.cause_text(finding["cause"]).rstrip(".")
         if keyless
-        else words.verdict_text(finding["verdict"], finding["cause"], host),
+        else words.verdict_text(finding["verdict"], host, report.silent(finding["cause"])),
         "verdict_shape": "·" if keyless else shape,
         "verdict_tone": "plain" if keyless else tone,
         "cause_text": "" if keyless else words.cause_text(finding["cause"], finding["verdict"]),
@@ -141,7 +144,7 @@ def _withheld(reported: Reported) -> list[dict[str, Any]]:
     if provider is None or reported.case.custom:
         return []
     labels = {m.name: m.label for m in reported.case.catalogue.shared.metrics}
-    return [{"label": _(labels[w.metric]), "reason": _(w.reason)} for w in provider.not_exposed]
+    return [{"label": _(labels[w.metric]), "reason": _(w.reason)} for w in provider.not_exposed if w.metric in labels]
 
 
 def _capability(capability: dict[str, Any]) -> dict[str, Any]:

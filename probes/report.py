@@ -93,6 +93,11 @@ def _put_in_order(findings: list[Finding], sender: Sender | None) -> None:
     findings.sort(key=lambda f: names.index(f["probe"]) if f["probe"] in names else len(names))
 
 
+def silent(cause: str | None) -> bool:
+    """Whether no whole answer came at all."""
+    return cause in verdict.NO_ANSWER
+
+
 def origin(provider: Provider | None, base_url: str, findings: list[Finding]) -> str | None:
     """Where the key was or will be sent: the base URL, the origin that accepted it, or the provider's first."""
     if base_url or provider is None:
@@ -180,18 +185,21 @@ def take_along(reported: Reported) -> dict[str, str]:
     shown = reported.json
     texts = {
         "human-review": summary(reported),
-        "add-monitoring": f"*/15 * * * *  python manage.py checkkey{_flags(shown)} --json < /path/to/the-key",
+        "add-monitoring": f"*/15 * * * *  {_checkkey(reported)} --json < /path/to/the-key",
         "set-route": _route(reported),
-        "wait": f"python manage.py checkkey{_flags(shown)}",
+        "wait": f"{_checkkey(reported)} < /path/to/the-key",
     }
     if shown["models"]["covered"]:
         texts["import-inventory"] = _inventory(reported)
     return {slug: texts[slug] for slug in (a["slug"] for a in shown["next_actions"]) if slug in texts}
 
 
-def _flags(shown: dict[str, Any]) -> str:
-    provider = f" --provider {shown['provider']}" if shown["provider"] else ""
-    return f"{provider} --base-url {shown['origin']}" if shown["gateway"] else provider
+def _checkkey(reported: Reported) -> str:
+    """The command that checks this key again, where it was checked now."""
+    provider, base_url = reported.json["provider"], reported.case.base_url
+    flags = [f"--provider {provider}"] if provider else []
+    flags += [f"--base-url {base_url}"] if base_url else []
+    return " ".join(["python manage.py checkkey", *flags])
 
 
 def _safe(label: str) -> str:
@@ -240,7 +248,7 @@ def summary(reported: Reported) -> str:
         f"TestKey, key {shown['label']} (line {shown['line']})",
         f"Whose: {identity_text(reported)}",
         *(f"  - {text}" for text in shown["identity"]["evidence"]),
-        f"Verdict: {words.verdict_text(shown['verdict'], shown['cause'], host(reported))}"
+        f"Verdict: {words.verdict_text(shown['verdict'], host(reported), silent(shown['cause']))}"
         + (f" ({shown['cause']})" if shown["cause"] else ""),
         f"Able to pay: {words.ABILITY_TO_PAY[shown['ability_to_pay']]}",
         "Path: " + ", ".join(f"{words.STEPS[s['step']]} {words.STEP_STATES[s['state']]}" for s in shown["path"]),

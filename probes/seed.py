@@ -211,8 +211,13 @@ class Provider(Sender):
     def hosts(self) -> list[str]:
         """The hosts that receive a key of this provider in one check, in order of asking."""
         keyed = [p for p in self.probes if p.sends_key and not p.spends]
-        asked = [self.origin(p, region) for region in self.regions or ("",) for p in keyed if self.origins]
-        return list(dict.fromkeys([urlsplit(origin).netloc for origin in asked] + [f"*{e}" for e in self.own_hosts]))
+        return list(dict.fromkeys(host for p in keyed for host in self.hosts_of(p)))
+
+    def hosts_of(self, probe: Probe) -> list[str]:
+        """The hosts that this probe is asked at: of every region, or the endings of the customers' own."""
+        regions = self.regions or ("",) if self.origins else ()
+        asked = [urlsplit(self.origin(probe, region)).netloc for region in regions]
+        return list(dict.fromkeys([*asked, *(f"*{ending}" for ending in self.own_hosts)]))
 
 
 @dataclass(frozen=True)
@@ -461,7 +466,10 @@ def _check_provider(provider: Provider, where: str) -> None:
         if probe.origin:
             _known(probe.origin, provider.origins, f"{where}: probes {probe.name!r}: origin")
     _unique([m.id for m in provider.models], f"{where}: models")
-    if not provider.unprovable and not provider.retired and not any(p.proves_key for p in provider.probes):
+    proves = any(p.proves_key for p in provider.probes)
+    if proves and provider.unprovable:
+        raise SeedError(f"{where}: unprovable: a probe here proves a key")
+    if not proves and not provider.unprovable and not provider.retired:
         raise SeedError(f"{where}: no probe proves a key: say so in 'unprovable'")
 
 

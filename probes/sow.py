@@ -56,7 +56,7 @@ def sow(catalogue: seed.Catalogue, files: str = "", dry: bool = False, only: typ
         if dry:
             transaction.set_rollback(True)
         elif sown.created or sown.updated:
-            CatalogueState.bump(files=files)
+            CatalogueState.bump(**({"files": files} if files else {}))
         elif files:  # a comment changed: remembered, but no news to anyone
             CatalogueState.objects.update_or_create(pk=1, defaults={"files": files})
     return sown

@@ -230,7 +230,7 @@ def _capabilities(case: Case) -> list[dict[str, str | None]]:
             states.setdefault(metric_of.get(item["metric"], ""), set()).add(item["state"])
     if case.provider and not case.custom and any(f["accepted"] for f in case.findings):
         for withheld in case.provider.not_exposed:
-            states.setdefault(metric_of[withheld.metric], set()).add("not_exposed")
+            states.setdefault(metric_of.get(withheld.metric, ""), set()).add("not_exposed")
     rows: list[dict[str, str | None]] = [
         {"slug": c.slug, "label": c.label, "state": _rolled(states.get(c.slug, set()))}
         for c in case.catalogue.shared.capabilities
@@ -310,6 +310,10 @@ _STEP_RULES = {
     "launch": _launch,
 }
 
+# Causes that pass by themselves: asking again later may tell more.
+NO_ANSWER = ("timeout", "dns", "tls", "refused", "reset", "blocked", "bad_http", "interrupted")
+PASSING = (*NO_ANSWER, "provider_error", "overloaded", "rate_limited_by_address", "other_region_silent")
+
 _BY_VERDICT = {
     "no_credit": ["top-up", "add-monitoring"],
     "rate_limited": ["wait", "add-monitoring"],
@@ -318,12 +322,11 @@ _BY_VERDICT = {
     "leaked": ["replace-key"],
     "region_blocked": ["change-region", "human-review"],
     "invalid": ["replace-key"],
-    "unknown": ["wait", "human-review"],
 }
 _BY_STEP = {
     "identified": ["human-review"],
-    "inventory": ["add-provider-config", "import-inventory"],
-    "pricing": ["fill-pricing"],
+    "inventory": ["add-provider-config"],
+    "pricing": ["import-inventory", "fill-pricing"],
     "routing": ["set-route"],
     "launch": ["set-route", "add-monitoring"],
 }
@@ -335,6 +338,8 @@ def _next_actions(
     """Slugs of words.ACTIONS, the first thing to do first; never empty."""
     if identity == "contradicted":
         return ["human-review", "add-provider-config"]
+    if verdict == "unknown":
+        return ["wait", "human-review"] if cause in PASSING else ["human-review"]
     if verdict in _BY_VERDICT:
         return _BY_VERDICT[verdict]
     first = ["add-permission"] if verdict == "restricted" else []

@@ -49,7 +49,7 @@ def create(request: HttpRequest) -> HttpResponse:
 
 
 def _form_page(request: HttpRequest, form: CheckForm, status: int) -> HttpResponse:
-    context = {"form": form, "refused": form.plan.refused, "most": settings.MAX_KEYS, "lab_keys": present.lab_keys()}
+    context = {"form": form, "refused": form.plan.refused, "lab_keys": present.lab_keys()}
     response = render(request, "probes/home.html", context, status=status)
     response["Cache-Control"] = "no-store"
     return response

@@ -56,8 +56,7 @@ VERDICTS: dict[str, tuple[Word, str, str]] = {
     "invalid": (_("Refused by %(host)s"), "✕", "no"),
     "unknown": (_("Could not tell"), "?", "unknown"),
 }
-NO_ANSWER: Word = _("Provider did not answer")
-NO_ANSWER_CAUSES = ("timeout", "dns", "tls", "refused", "reset", "blocked", "bad_http", "interrupted")
+SILENT: Word = _("Provider did not answer")
 
 IDENTITIES: dict[str, tuple[Word, str]] = {
     "proven": (_("It is %(name)s"), "yes"),
@@ -230,7 +229,8 @@ def cause_text(cause: str | None, verdict: str = "") -> str:
     return f"{sentence.rstrip('.')}: {detail}." if sentence and detail else sentence
 
 
-def verdict_text(verdict: str, cause: str | None, host: str) -> str:
-    if verdict == "unknown" and cause in NO_ANSWER_CAUSES:
-        return str(NO_ANSWER)
+def verdict_text(verdict: str, host: str, silent: bool) -> str:
+    """silent: no whole answer came."""
+    if verdict == "unknown" and silent:
+        return str(SILENT)
     return str(VERDICTS[verdict][0]) % {"host": host}

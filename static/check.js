@@ -2,13 +2,15 @@
 // Everything works without this file.
 (() => {
   const report = document.getElementById("report");
-  let tag = "", ends = 0;
+  const status = document.getElementById("status");
+  let tag = "", ends = 0, over = false;
 
   const gone = () => location.replace(location.href.split("#")[0]);
   const left = () => Math.max(0, Math.ceil((ends - performance.now()) / 1000));
 
   function arrange() {
     const head = report.querySelector(".report-head");
+    if (status.textContent !== head.dataset.status) status.textContent = head.dataset.status;
     ends = performance.now() + head.dataset.left * 1000;
     report.querySelectorAll(".without-script").forEach((p) => p.remove());
     report.querySelectorAll(".copy").forEach((block) => {
@@ -22,8 +24,10 @@
   }
 
   async function poll(started) {
+    if (over) return;
     if (document.hidden) return setTimeout(poll, 1000, started);
     const response = await fetch(report.dataset.live, { headers: tag ? { "If-None-Match": tag } : {} }).catch(() => null);
+    if (over) return;
     if (response && response.status === 404) return gone();
     if (response && response.status === 200) {
       tag = response.headers.get("ETag") || "";
@@ -44,9 +48,11 @@
   function tick() {
     const seconds = left();
     const time = report.querySelector("#clock time");
+    if (time) time.dateTime = `PT${seconds}S`;
     if (time) time.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
     report.querySelector("#clock")?.classList.toggle("soon", seconds <= 60);
     if (seconds === 0) {
+      over = true;
       report.replaceChildren();
       return gone();
     }

@@ -15,7 +15,7 @@ CATALOGUE = PROBES / "catalogue"
 
 VALUES = {"secret", "exchange", "guard", "keyform"}
 CORE = {"seed", "paste", "client", "evidence", "examination", "verdict", "report", "lab.recorded", "lab.server"}
-CORE |= {"replay", "coverage"}
+CORE |= {"coverage"}
 SHOWN = {"pages", "pages.page", "pages.provider_key_probes"}
 WORDS = {"words"}
 PURE = VALUES | CORE | SHOWN | WORDS
@@ -207,7 +207,12 @@ def slugs() -> set[str]:
 
 
 # Words that name a protocol, not whose it is.
-SPEAK_OF_PROTOCOLS = {"models.catalogue", "pages.provider_key_probes", "examination", "seed", "replay"}
+SPEAK_OF_PROTOCOLS = {
+    "models.catalogue",
+    "pages.provider_key_probes",
+    "examination",
+    "seed",
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(MODULES) - {""}))

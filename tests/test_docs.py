@@ -41,16 +41,6 @@ def test_every_metric_is_in_the_table_as_the_catalogue_has_it() -> None:
     assert told == [[f"`{m.name}`", labels[m.capability], m.unit, m.label] for m in CATALOGUE.shared.metrics]
 
 
-def test_who_is_said_to_read_a_metric_reads_it() -> None:
-    for row in table("metrics.md"):
-        for slug in row[5].replace("none yet", "").split(", "):
-            if slug:
-                sender = SENDERS[slug]
-                readings = [r for probe in sender.probes for r in probe.metrics]
-                readings += [r for shape in sender.key_shapes for r in shape.metrics]
-                assert row[0] in {f"`{r.name}`" for r in readings}, f"{slug} does not read {row[0]}"
-
-
 def test_which_capabilities_are_ours_is_said() -> None:
     text = " ".join((DOCS / "metrics.md").read_text(encoding="utf-8").split())
     ours = ", ".join(c.label for c in CATALOGUE.shared.capabilities if c.ours)
@@ -72,6 +62,17 @@ def test_every_key_of_the_language_is_explained(part: type) -> None:
     told = {word for span in re.findall(r"`+([^`]+)`+", text) for word in re.findall(r"\w+", span)}
     missing = [f.name for f in fields(part) if f.name not in told]
     assert not missing, f"{part.__name__}: {', '.join(missing)}"
+
+
+def test_every_auth_scheme_is_named() -> None:
+    told = next(row[1] for row in table("adding-a-provider.md") if row[0] == "`auth`")
+    assert set(seed.AUTH_SCHEMES) <= set(re.findall(r"`([^`]+)`", told))
+
+
+def test_every_command_is_named() -> None:
+    files = (DOCS.parent / "probes" / "management" / "commands").glob("[!_]*.py")
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \| ", text, flags=re.MULTILINE)) >= {file.stem for file in files}
 
 
 def test_the_coverage_table_is_fresh() -> None:

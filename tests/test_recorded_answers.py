@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from probes import replay, seed
+from probes import seed
+from tests import replay
 
 ANSWERS = Path(__file__).parents[2] / "shared" / "facts" / "recorded-answers.json"
 RECORDS = json.loads(ANSWERS.read_text(encoding="utf-8")) if ANSWERS.is_file() else []

@@ -58,7 +58,7 @@ class Page:
     checked_on: dt.date
     links: tuple[Link, ...]  # to the provider: its own words on what is said here
     related: tuple[Link, ...]  # to our other pages
-    action: Link
+    action: Link | None  # none for a provider that is no more
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def capabilities(catalogue: Catalogue, provider: Provider) -> list[str]:
     labels = {c.slug: c.label for c in catalogue.shared.capabilities}
     belongs = {m.name: m.capability for m in catalogue.shared.metrics}
     slugs = _distinct([belongs[name] for name in metrics(catalogue, provider)])
-    return [labels[slug] for slug in slugs if slug in labels]
+    return [_(labels[slug]) for slug in slugs if slug in labels]
 
 
 def _samples(provider: Provider) -> str:
@@ -221,7 +221,7 @@ def page(catalogue: Catalogue, provider: Provider, dimension: Dimension) -> Page
         kicker=_("Provider key onboarding probe"),
         title=f"{provider.name} | {label}",
         lead=_lead(provider, label, len(account)),
-        warning=_unprovable(provider),
+        warning=_warning(provider),
         cards=tuple(cards),
         summary_heading=_("Provider onboarding summary"),
         summary=(
@@ -235,7 +235,9 @@ def page(catalogue: Catalogue, provider: Provider, dimension: Dimension) -> Page
         checked_on=provider.checked_on,
         links=_links(provider),
         related=tuple(_link(provider, d, str(d.label)) for d in DIMENSIONS if d is not dimension),
-        action=Link(_("Check a key of %s") % provider.name, f"/?provider={provider.slug}"),
+        action=None
+        if provider.retired
+        else Link(_("Check a key of %s") % provider.name, f"/?provider={provider.slug}"),
     )
 
 
@@ -268,12 +270,20 @@ def _lead(provider: Provider, label: str, probes: int) -> str:
     return " ".join((way % words, known % {**words, "count": count}, asked % {"count": probes}))
 
 
-def _unprovable(provider: Provider) -> str:
+def _check(provider: Provider) -> Link | None:
+    if provider.retired:
+        return None
+    return Link(_("Check a key of %s") % provider.name, f"/?provider={provider.slug}")
+
+
+def _warning(provider: Provider) -> str:
+    if provider.retired:
+        return _(provider.retired)
     if not provider.unprovable:
         return ""
     return _("No free call proves a key of %(provider)s. %(reason)s") % {
         "provider": provider.name,
-        "reason": provider.unprovable,
+        "reason": _(provider.unprovable),
     }
 
 
@@ -329,12 +339,16 @@ def _anchors(provider: Provider, probes: int, kinds: str, read: list[str], ancho
 def _calls(provider: Provider) -> Table:
     return Table(
         _("The calls"),
-        _("All that a check asks unless it is told to spend. A model list is not counted as an account probe."),
+        _("All that a check asks. A model list is not counted as an account probe."),
         (Column(_("Probe")), Column(_("Call"), "mono"), Column(_("Host"), "mono"), Column(_("Proves the key"))),
         tuple(
-            (probe.name, f"{probe.method} {origin.path}{probe.path}", origin.netloc, _proves(probe))
+            (
+                probe.name,
+                f"{probe.method} {urlsplit(provider.origin(probe)).path}{probe.path}",
+                " / ".join(provider.hosts_of(probe)),
+                _proves(probe),
+            )
             for probe in _free(provider)
-            for origin in (urlsplit(provider.origin(probe)),)
         ),
     )
 
@@ -353,7 +367,7 @@ def _withheld(catalogue: Catalogue, provider: Provider) -> Table:
         _("Not exposed by the provider"),
         _("An ordinary key cannot read these here, so a result without them is no fault of the key."),
         (Column(_("Metric")), Column(_("Meaning")), Column(_("Reason"))),
-        tuple((w.metric, labels[w.metric], w.reason) for w in provider.not_exposed if w.metric in labels),
+        tuple((w.metric, _(labels[w.metric]), _(w.reason)) for w in provider.not_exposed if w.metric in labels),
     )
 
 

@@ -107,7 +107,8 @@ def test_findings_arrive_by_themselves(visit: Callable[..., Watched]) -> None:
     seen.done()
     expect(page.get_by_text("It is Hugging Face Router").first).to_be_visible()
     expect(page.get_by_text("Works, limited permissions").first).to_be_visible()
-    expect(page.get_by_role("status")).to_contain_text("Keys destroyed at")
+    expect(page.get_by_role("status")).to_contain_text("Done.")
+    expect(page.locator(".status")).to_contain_text("Keys destroyed at")
     assert page.evaluate("window.sameDocument")  # nobody loaded the page again
 
 

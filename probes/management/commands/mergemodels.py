@@ -82,4 +82,5 @@ def _prices(asked: Decimal, answered: Decimal) -> dict[str, Any]:
     """USD per million tokens. The routers' "-1" means that the route decides."""
     if asked < 0 or answered < 0:
         return {"route_based": True}
-    return {"input_price": format(asked.normalize(), "f"), "output_price": format(answered.normalize(), "f")}
+    whole = [price.quantize(Decimal("0.000001")).normalize() for price in (asked, answered)]  # as the rows hold them
+    return {"input_price": format(whole[0], "f"), "output_price": format(whole[1], "f")}

@@ -1,8 +1,8 @@
 """Judging recorded answers from outside the catalogue, as evidence that the rules hold. Pure.
 
-A recorded answer names its sender, its request and what it means; `../shared/facts/recorded-answers.json`
-has the form. It is judged by the probe that makes that very call, or, where none does (most were recorded
-on calls that spend), by the sender's own rules; and as if it had come from a base URL that claims to be OpenAI.
+A recorded answer names its sender, its request and what it means; the file that `test_recorded_answers` reads has
+the form. It is judged by the probe that makes that very call, or, where none does (most were recorded on calls that
+spend), by the sender's own rules; and as if it had come from a base URL that claims to be OpenAI.
 """
 
 from __future__ import annotations
