@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -154,9 +153,4 @@ def _capability(capability: dict[str, Any]) -> dict[str, Any]:
 
 def lab_keys() -> list[recorded.Recorded]:
     """In the lab: keys to paste, each with what it shows."""
-    return _demo_keys() if settings.LAB_URL else []
-
-
-@cache
-def _demo_keys() -> list[recorded.Recorded]:
-    return [r for r in recorded.read_all() if r.demo]
+    return recorded.demos() if settings.LAB_URL else []

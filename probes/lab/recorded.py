@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,9 @@ def read_all(directory: Path = EXCHANGES_DIR) -> list[Recorded]:
         known = {k: table.pop(k) for k in ("answer", "conclude") if k in table}
         found.append(build(Recorded, table, where, **given, **known))
     return found
+
+
+@cache
+def demos() -> list[Recorded]:
+    """The keys that `make lab` offers to paste, those that come with a base URL last."""
+    return sorted((r for r in read_all() if r.demo), key=lambda r: bool(r.base_url))

@@ -212,7 +212,7 @@ class Command(BaseCommand):
         self.say(f"TestKey is at http://{reachable(self.host)}:{self.port}/")
         if settings.LAB_URL:
             self.say("Demo: recorded answers, nothing is sent. Keys to paste:")
-            for record in demo_keys():
+            for record in recorded.demos():
                 with_it = f"  (base URL {record.base_url})" if record.base_url else ""
                 self.say(f"  {record.key}  {record.demo}{with_it}")
 
@@ -243,8 +243,3 @@ def free_or_exit(host: str, port: int, remedy: str) -> None:
             why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
             text = f"Port {port} {why}. End what listens there, or take another: {remedy}"
             raise CommandError(text, returncode=2) from None
-
-
-def demo_keys() -> list[recorded.Recorded]:
-    """What `make lab` offers to paste: the exchanges that have a title."""
-    return [record for record in recorded.read_all() if record.demo]
