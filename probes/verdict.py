@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from probes.seed import AIModel, Catalogue, Provider
 
 HINDERING = ("leaked", "revoked", "suspended", "no_credit", "restricted", "rate_limited", "active")
 REFUSING = ("leaked", "revoked", "suspended", "invalid", "region_blocked")
+LOW_BALANCE = {"USD": Decimal(1), "CNY": Decimal(7)}
 STATES = ("confirmed", "partial", "invisible", "not_exposed")
 STEPS = ("identified", "inventory", "pricing", "routing", "launch")
 
@@ -63,6 +65,8 @@ def conclude(case: Case) -> Conclusion:
     gateway = _gateway(case) if case.custom else None
     identity, why = _custom_identity(case, gateway) if case.custom else _official_identity(case)
     pays, pay_evidence = _ability_to_pay(case.findings, verdict)
+    if verdict == "active" and pays == "yes" and cause is None and _low_balance(case.findings):
+        cause = "low_balance"
     models, public = _models(case)
     path = _path(case, identity, verdict, pays, models, public)
     return Conclusion(
@@ -198,6 +202,12 @@ def _ability_to_pay(findings: list[Finding], verdict: str) -> tuple[str, str | N
         return "not_tested", None
     pays, probe = min(told)
     return ("yes" if pays else "no"), probe
+
+
+def _low_balance(findings: list[Finding]) -> bool:
+    """Whether a balance was seen that pays for hardly more than a try."""
+    seen = [e for f in findings for e in f["evidence"] if e["metric"] == "balance_total" and e["value"] is not None]
+    return any(Decimal(str(e["value"])) < LOW_BALANCE[e["unit"]] for e in seen if e["unit"] in LOW_BALANCE)
 
 
 def _models(case: Case) -> tuple[dict[str, Any], bool]:
@@ -343,6 +353,8 @@ def _next_actions(
     if verdict in _BY_VERDICT:
         return _BY_VERDICT[verdict]
     first = ["add-permission"] if verdict == "restricted" else []
+    if cause == "low_balance":
+        first = ["top-up"]
     if cause and re.match("ip_not_allowed|referrer_not_allowed|app_not_allowed", cause):
         first = ["add-permission", "human-review"]
     step, reason = next(((s, r) for s, state, r in path if state != "yes"), ("launch", ""))

@@ -92,6 +92,7 @@ def lab_of(records: Iterable[Recorded], delay_ms: int = 0) -> Iterator[Server]:
         site.LAB_URL = f"http://127.0.0.1:{server.server_address[1]}"
         try:
             yield server
+            assert not server.lab.violations, "something else than a read-only call of the catalogue was sent"
         finally:
             site.LAB_URL = before
             server.shutdown()

@@ -489,3 +489,20 @@ def test_the_words_of_the_verdicts_are_whole() -> None:
     assert set(verdict.HINDERING) >= ACCEPTED
     assert set(verdict.REFUSING) >= REFUSED
     assert not evidence.ACCEPTED & evidence.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("balance", "unit", "cause"),
+    [("0.99", "USD", "low_balance"), ("1.00", "USD", None), ("3.00", "CNY", "low_balance"), ("0.10", "points", None)],
+)
+def test_a_balance_that_is_nearly_used_up_is_told(balance: str, unit: str, cause: str | None) -> None:
+    item = {
+        "metric": "balance_total",
+        "value": balance,
+        "unit": unit,
+        "state": "confirmed",
+        "read_from": "body.balance",
+    }
+    found = conclude(finding("active", pays=True, evidence=[item]))
+    assert (found.verdict, found.cause) == ("active", cause)
+    assert (found.next_actions[0] == "top-up") is (cause is not None)
