@@ -5,8 +5,10 @@ Data keys go first: without them the rows are unreadable, whatever becomes of th
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
+import time
 from collections.abc import Iterable
 
 from django.conf import settings
@@ -85,9 +87,19 @@ def truncate_log() -> bool:
         return False
 
 
+def drop_stale_data_keys() -> None:
+    """Remove data keys that no row names, as a submit that broke off may leave them."""
+    oldest = time.time() - settings.CHECK_SECONDS
+    for file in [] if settings.KEYS_URL else list(settings.KEYS_DIR.glob("*.djcache")):
+        with contextlib.suppress(OSError):
+            if file.stat().st_mtime < oldest:
+                file.unlink()
+
+
 def burn_task() -> None:
     """The queue's own minute task: what the burner does each second, for a site that runs without it."""
     sweep()
     truncate_log()
+    drop_stale_data_keys()
     Failure.objects.all().delete()
     Session.objects.filter(expire_date__lt=timezone.now()).delete()

@@ -17,7 +17,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -38,8 +38,8 @@ from probes.seed import AUTH_SCHEMES
 
 DEADLINE = 10.0  # seconds of wall clock for a whole call
 DNS_SECONDS = 3.0
-MAX_WIRE = 2 * 1024 * 1024
-MAX_DECODED = 4 * 1024 * 1024
+MAX_WIRE = 1024 * 1024
+MAX_DECODED = 2 * 1024 * 1024
 POOL_SIZE = 64
 USER_AGENT = "TestKey/1 (read-only key check)"
 FAILURES = ("timeout", "dns", "tls", "refused", "reset", "too_large", "not_json", "redirected", "blocked", "bad_http")
@@ -57,6 +57,10 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: str = ""
     body: Any = None
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}" + ("" if self.auth else WITHOUT_KEY)
@@ -92,17 +96,24 @@ class Client:
                 # With the slash: a prefix that is mounted also fits names that only begin so.
                 self._session.mount(f"{origin.rstrip('/')}/", PlainAdapter())
 
-    def send(self, call: Call, secret: Secret | None, seconds: float = DEADLINE) -> Exchange:
-        """One call. Never raises; a failure is the Exchange's `failure`."""
+    def send(
+        self, call: Call, secret: Secret | None, seconds: float = DEADLINE, others: Iterable[Secret] = ()
+    ) -> Exchange:
+        """One call. Never raises; a failure is the Exchange's `failure`.
+
+        secret: attached only if the call has an `auth`, and taken out of the answer in any case, as `others` are.
+        """
         started = time.monotonic()
         try:
             with _watchdog.until(started + seconds):
-                return self._send(call, secret, started, seconds)
+                return self._send(call, secret, started, seconds, others)
         except Exception as error:
             cause = "timeout" if time.monotonic() - started >= seconds else cause_of(error)
             return Exchange(call=str(call), failure=cause, elapsed_ms=_ms(started))
 
-    def _send(self, call: Call, secret: Secret | None, started: float, seconds: float) -> Exchange:
+    def _send(
+        self, call: Call, secret: Secret | None, started: float, seconds: float, others: Iterable[Secret]
+    ) -> Exchange:
         headers = dict(call.headers)
         if secret and call.auth:
             name, form = AUTH_SCHEMES[call.auth]
@@ -125,7 +136,7 @@ class Client:
             raw = _body(response)
             if time.monotonic() - started >= seconds:  # what the watchdog cut off looks like an end
                 raise Failure("timeout")
-            return Exchange.of(str(call), secret, response.status_code, response.headers, raw, _ms(started))
+            return Exchange.of(str(call), secret, response.status_code, response.headers, raw, _ms(started), others)
 
     def _address(self, url: str) -> str:
         return f"{self.lab_url}/{url.removeprefix('https://')}" if self.lab_url else url
@@ -175,6 +186,8 @@ def cause_of(error: BaseException) -> str:
 # Name to address: resolved once, judged, dialled as judged.
 
 _resolver = ThreadPoolExecutor(32, thread_name_prefix="resolve")
+_lookups: dict[str, Future[list[Any]]] = {}
+_lookups_lock = threading.RLock()  # a lookup that is done at once calls back in the same thread
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -182,13 +195,16 @@ def resolve(host: str, port: int) -> list[str]:
 
     The closing dot keeps search domains out. The resolver of libc has no deadline of its own.
     """
-    asked: Future[list[Any]] = _resolver.submit(
-        socket.getaddrinfo, host.rstrip(".") + ".", port, type=socket.SOCK_STREAM
-    )
+    name = host.rstrip(".") + "."
+    with _lookups_lock:  # one question at a time for a name: a slow name server holds one thread, not all
+        asked = _lookups.get(name)
+        if asked is None or asked.done():
+            asked = _resolver.submit(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
+            _lookups[name] = asked
+            asked.add_done_callback(lambda done: _lookups.pop(name, None))
     try:
         found = asked.result(min(DNS_SECONDS, _watchdog.left()))
     except (OSError, UnicodeError, TimeoutError):
-        asked.cancel()
         raise Failure("dns") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not addresses or not all(guard.address_allowed(address) for address in addresses):

@@ -245,7 +245,7 @@ def marks(fingerprints: Iterable[Fingerprint], exchange: Exchange) -> list[str]:
     """Names of the fingerprints that this answer shows."""
     if exchange.status is None:
         return []
-    return [m.name for m in fingerprints if evaluate(m.when, exchange.view)]
+    return [m.name for m in fingerprints if evaluate(m.when, exchange.sample)]
 
 
 def all_marks(catalogue: Catalogue, exchange: Exchange) -> dict[str, dict[str, list[str]]]:

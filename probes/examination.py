@@ -111,6 +111,8 @@ class Examination:
 
     def _ask(self, sender: Sender, probe: Probe, base: str) -> Ask | None:
         """None for a probe that spends, or whose variables are not known (yet)."""
+        if not base:
+            return None
         values = self._days | {
             n: str(v) for n, v in self._facts.items() if isinstance(v, str | int) and v not in (".", "..")
         }

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,8 @@ WINDOW = 12  # no run of this many characters of a key may be seen anywhere
 HALF = WINDOW // 2
 MAX_TEXT = 64 * 1024  # what expressions and messages see of a text body
 MAX_DEPTH = 64  # of JSON; deeper is no answer of an API
+MAX_PARTS = 100_000  # values in one answer; the largest model lists have some 30,000
+SAMPLE = 50
 REQUEST_ID_HEADERS = (
     "request-id",
     "x-request-id",
@@ -34,13 +36,15 @@ REQUEST_ID_HEADERS = (
 
 
 class Redactor:
-    """Takes a key, and everything that an echo may make of it, out of a text."""
+    """Takes keys, and everything that an echo may make of them, out of a text."""
 
-    def __init__(self, secret: Secret | None) -> None:
-        key = secret.reveal() if secret else ""
-        self._windows = {key[i : i + WINDOW] for i in range(len(key) - WINDOW + 1)}
-        self._halves = {key[i : i + HALF] for i in range(len(key) - HALF + 1)} if self._windows else set()
-        self._forms = sorted(_encodings(key), key=len, reverse=True) if key else []
+    def __init__(self, *secrets: Secret | None) -> None:
+        keys = [secret.reveal() for secret in secrets if secret]
+        self._windows = {key[i : i + WINDOW] for key in keys for i in range(len(key) - WINDOW + 1)}
+        self._halves = (
+            {key[i : i + HALF] for key in keys for i in range(len(key) - HALF + 1)} if self._windows else set()
+        )
+        self._forms = sorted({form for key in keys for form in _encodings(key)}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for form in self._forms:
@@ -107,15 +111,27 @@ class Exchange:
 
     @classmethod
     def of(
-        cls, call: str, secret: Secret | None, status: int, headers: Mapping[str, str], raw: bytes, elapsed_ms: int
+        cls,
+        call: str,
+        secret: Secret | None,
+        status: int,
+        headers: Mapping[str, str],
+        raw: bytes,
+        elapsed_ms: int,
+        others: Iterable[Secret] = (),
     ) -> Exchange:
-        """From the wire. The body is parsed first, so that no escape of JSON's hides the key."""
-        redact = Redactor(secret)
+        """From the wire. The body is parsed first, so that no escape of JSON's hides the key.
+
+        others: keys that the same host has seen, or may have: it may answer one with another.
+        """
+        redact = Redactor(secret, *others)
         text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
         body, failure = None, ""
         try:
             body = parse_json(text)
             text = json.dumps(body, ensure_ascii=False)
+        except TooLarge:
+            failure = "too_large"
         except ValueError:
             failure = "not_json" if 200 <= status < 300 and text.strip() else ""
         clean = redact(text)
@@ -137,6 +153,14 @@ class Exchange:
         """What the catalogue's expressions read."""
         return {"status": self.status, "headers": dict(self.headers), "body": self.body, "text": self.text}
 
+    @cached_property
+    def sample(self) -> dict[str, Any]:
+        """The same with only the beginning of long lists: enough for a fingerprint, and quick on any answer."""
+        body = self.body
+        if isinstance(body, dict):
+            body = {name: part[:SAMPLE] if isinstance(part, list) else part for name, part in body.items()}
+        return self.view | {"body": body[:SAMPLE] if isinstance(body, list) else body}
+
     @property
     def request_id(self) -> str | None:
         found = next((self.headers[name] for name in REQUEST_ID_HEADERS if self.headers.get(name)), None)
@@ -145,14 +169,21 @@ class Exchange:
         return clip(found) if found else None
 
 
+class TooLarge(ValueError):
+    """More values than any answer of an API."""
+
+
 def parse_json(text: str) -> Any:
-    """JSON as an API speaks it: no NaN, no infinity, no number or nesting made to hurt. Raises ValueError."""
+    """JSON as an API speaks it: no NaN, no number, nesting or multitude made to hurt. Raises ValueError."""
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    level = [value] if isinstance(value, dict | list) else []
+    level, parts = ([value] if isinstance(value, dict | list) else []), 0
     for _ in range(MAX_DEPTH):
+        parts += sum(len(part) for part in level)
+        if parts > MAX_PARTS:
+            raise TooLarge("too many values")
         level = [
             child
             for part in level

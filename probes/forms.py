@@ -14,7 +14,7 @@ from django.utils.translation import ngettext_lazy
 
 from probes import guard, words
 from probes.examination import CLAIM_WITHOUT_CHOICE
-from probes.models import State, current
+from probes.models import Check, Detection, State, current
 from probes.paste import Pasted, count, lines
 from probes.seed import Catalogue
 
@@ -166,7 +166,7 @@ class CheckForm(DestinationForm):
     def _planned(self, pasted: list[Pasted], provider: str, base_url: str) -> Plan:
         plan = Plan()
         for found in pasted:
-            line = self._contradiction(found, provider)
+            line = self._contradicted(found, provider)
             if line.fault:
                 reason = str(words.FAULTS[line.fault]) % {"detail": _(line.detail) if line.detail else ""}
                 plan.refused.append({"line": line.line, "reason": reason})
@@ -174,7 +174,7 @@ class CheckForm(DestinationForm):
                 plan.keys.append(self._one(line, provider, base_url))
         return plan
 
-    def _contradiction(self, line: Pasted, provider: str) -> Pasted:
+    def _contradicted(self, line: Pasted, provider: str) -> Pasted:
         """Another's distinctive shape beats the operator's choice: the key would go to a stranger."""
         match = line.match
         if line.fault or not provider or not match.distinctive or match.candidates == (provider,):
@@ -198,8 +198,24 @@ class ChoiceForm(DestinationForm):
 
     line = forms.IntegerField()
 
+    def __init__(self, check: Check, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.check_of = check
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
+        self._contradiction(cleaned)
         if not self.errors and not cleaned["provider"] and not cleaned["base_url"]:
             self.add_error("provider", _("Choose a provider, or give the base URL that the key came with."))
         return cleaned | {"provider": cleaned.get("provider") or self.default_claim}
+
+    def _contradiction(self, cleaned: dict[str, Any]) -> None:
+        """As at the first form: a key that only one provider's keys look like goes to no other."""
+        line, chosen = cleaned.get("line"), cleaned.get("provider")
+        if line is None or not chosen or self.check_of.pk is None:
+            return
+        rows = Detection.objects.filter(check_of=self.check_of, line=line, distinctive=True)
+        candidates = rows.values_list("candidates", flat=True).first()
+        if candidates and chosen not in candidates:
+            owner = self.catalogue.providers[candidates[0]].name
+            self.add_error("provider", str(words.FAULTS["wrong_provider"]) % {"detail": owner})

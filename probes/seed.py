@@ -39,6 +39,11 @@ AUTH_SCHEMES = {
 }
 METRIC_TYPES = ("", "text", "integer", "decimal", "boolean", "time", "list")
 METHODS = ("GET", "HEAD", "POST")
+HEADERS_REFUSED = re.compile(
+    r"host|connection|content-length|transfer-encoding|te|trailer|upgrade|cookie|forwarded|x-forwarded-.*|proxy-.*"
+    r"|x-http-method.*|x-method-override|.*-custom-host|.*[^A-Za-z0-9-].*",
+    re.I,
+)
 DAY_VARIABLES = ("today", "month_ago")
 MODELS_FILE = "models.json"  # made by `manage.py mergemodels`
 MODEL_SETS = ("models_dev", "genai_prices")
@@ -192,7 +197,8 @@ class Provider(Sender):
     models: tuple[AIModel, ...] = ()
 
     def origin(self, probe: Probe, region: str = "") -> str:
-        return self.origins[probe.origin or region or next(iter(self.origins))] if self.origins else ""
+        """Where a probe is asked; "" if its origin is no more, and then it is not asked."""
+        return self.origins.get(probe.origin or region or next(iter(self.origins), ""), "")
 
     def owns(self, base_url: str) -> bool:
         """Whether a base URL is at one of the vendor's own hosts, so that who answers is proved by TLS."""
@@ -215,9 +221,8 @@ class Provider(Sender):
 
     def hosts_of(self, probe: Probe) -> list[str]:
         """The hosts that this probe is asked at: of every region, or the endings of the customers' own."""
-        regions = self.regions or ("",) if self.origins else ()
-        asked = [urlsplit(self.origin(probe, region)).netloc for region in regions]
-        return list(dict.fromkeys([*asked, *(f"*{ending}" for ending in self.own_hosts)]))
+        asked = [urlsplit(self.origin(probe, region)).netloc for region in self.regions or ("",)]
+        return list(dict.fromkeys([*filter(None, asked), *(f"*{ending}" for ending in self.own_hosts)]))
 
 
 @dataclass(frozen=True)
@@ -423,6 +428,10 @@ def _sender(cls: type, path: Path) -> Any:
 def check_sender(sender: Sender, where: str) -> None:
     """Raises SeedError if a provider or gateway uses a word or an expression that there is not."""
     _known(sender.auth, AUTH_SCHEMES, f"{where}: auth")
+    check_headers(sender.headers, where)
+    if isinstance(sender, Gateway):
+        for probe in sender.probes:
+            _known(probe.method, METHODS[:2], f"{where}: probes {probe.name!r}: call")
     for name in sender.links:
         _known(name, LINKS, f"{where}: links")
     for i, rule in enumerate(sender.rules):
@@ -476,8 +485,10 @@ def _check_provider(provider: Provider, where: str) -> None:
 def check_probe(probe: Probe, where: str, read: set[str]) -> None:
     """`read` are the metrics that any probe of the same sender reads: what a variable may name."""
     _known(probe.method, METHODS, f"{where}: call")
-    if not probe.path.startswith("/") or "//" in probe.path or "\\" in probe.path:
-        raise SeedError(f"{where}: call: the path must begin with one slash")
+    path = probe.path.partition("?")[0]
+    if not path.startswith("/") or "//" in path or re.search(r"[\\%\s]|/\.{1,2}(?:/|$)", path):
+        raise SeedError(f"{where}: call: the path must begin with one slash, without dot segments and escapes")
+    check_headers(probe.headers, where)
     if probe.method == "POST" and not probe.read_only_post:
         raise SeedError(f"{where}: call: a POST needs read_only_post = true, and a source that says so")
     for name in probe.variables:
@@ -492,6 +503,13 @@ def check_probe(probe: Probe, where: str, read: set[str]) -> None:
             check_expression(text, f"{where}: {key}")
     for reading in probe.metrics:
         check_reading(reading, f"{where}: metrics {reading.name!r}")
+
+
+def check_headers(headers: Mapping[str, str], where: str) -> None:
+    """Fixed headers may not say to whom a call goes, as whom, or as what."""
+    for name in headers:
+        if HEADERS_REFUSED.fullmatch(name) or name.lower() in {n.lower() for n, _form in AUTH_SCHEMES.values()}:
+            raise SeedError(f"{where}: headers: {name!r} is not for a catalogue to set")
 
 
 def check_rule(rule: Rule, where: str) -> None:

@@ -6,13 +6,15 @@ import secrets
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import quote_etag
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from probes import burn as burning
 from probes import health, present, seal, store
@@ -44,7 +46,10 @@ def create(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _form_page(request, form, 422)
     owner = request.session.setdefault(OWNER, secrets.token_urlsafe(32))
-    token = store.submit(form.plan, owner)
+    try:
+        token = store.submit(form.plan, owner)
+    except (DatabaseError, OSError):
+        return unable(request)
     return _see(reverse("check", args=[token]))
 
 
@@ -68,6 +73,20 @@ def _found(request: HttpRequest, token: str) -> Check | None:
 def gone(request: HttpRequest) -> HttpResponse:
     """Wrong, foreign and burned look alike."""
     return _private(render(request, "probes/burned.html", status=404))
+
+
+def unable(request: HttpRequest) -> HttpResponse:
+    """The disk is full, or the database is away: nothing was kept and nothing was sent."""
+    return _private(render(request, "probes/unable.html", status=503))
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Without a look at the form, which may be what was bad."""
+    return HttpResponse(render_to_string("400.html"), status=400)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(render_to_string("500.html"), status=500)
 
 
 def _private(response: HttpResponse, etag: str = "") -> HttpResponse:
@@ -116,16 +135,22 @@ def check_json(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @sensitive_post_parameters()
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def choose(request: HttpRequest, token: str) -> HttpResponse:
     """Send one key that waits: `line`, and a `provider` or a `base_url`."""
+    if request.method != "POST":
+        return redirect("check", token=token)  # a reload after a refused choice
     found = _found(request, token)
     if found is None:
         return gone(request)
-    form = ChoiceForm(request.POST)
+    form = ChoiceForm(found, request.POST)
     if form.is_valid():
-        store.choose(found, form.cleaned_data["line"], form.cleaned_data["provider"], form.cleaned_data["base_url"])
+        chosen = form.cleaned_data
+        try:
+            store.choose(found, chosen["line"], chosen["provider"], chosen["base_url"])
+        except (DatabaseError, OSError):
+            return unable(request)
         return _see(reverse("check", args=[token]))
     try:
         document, reports = store.document(found)
@@ -135,9 +160,11 @@ def choose(request: HttpRequest, token: str) -> HttpResponse:
     return _private(render(request, "probes/check.html", context, status=422))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def burn(request: HttpRequest, token: str) -> HttpResponse:
+    if request.method != "POST":
+        return redirect("check", token=token)
     found = _found(request, token)
     if found is None:
         return gone(request)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -34,6 +36,9 @@ log = logging.getLogger("testkey.worker")
 
 BATCH = 50
 THREADS = 64
+HOST_CALLS = 16  # to one host at once, of one task
+LOOK_SECONDS = 0.2  # between two looks for keys that came later
+MORE_SECONDS = 20.0  # how long a task takes up keys that came later; the queue's own limit is 90 s
 BEAT_SECONDS = 2.0
 MARGIN = 5.0  # seconds that writing may take before a key's life ends
 
@@ -51,18 +56,27 @@ def resources() -> tuple[Client, ThreadPoolExecutor]:
 
 @dataclass
 class Job:
+    """One key: what is known of it while its probes run. deadline: seconds of the epoch."""
+
     row: Detection
     secret: Secret
     results_key: bytes
     examination: Examination
-    deadline: float  # seconds of the epoch
+    deadline: float
+    others: list[Secret] = field(default_factory=list)  # keys of the same check, at the same base URL
     findings: list[Finding] = field(default_factory=list)
 
     def send(self, client: Client, ask: Ask) -> Exchange:
+        """One call, unless the check has been burned meanwhile, or the key's time is over."""
         left = min(DEADLINE, self.deadline - timezone.now().timestamp())
+        try:
+            seal.data_key(seal.KEYS, self.row.check_of_id)
+        except seal.Burned:
+            return Exchange(call=str(ask.call), failure="interrupted")
         if left <= 0:
             return Exchange(call=str(ask.call), failure="timeout")
-        return client.send(ask.call, self.secret if ask.call.auth else None, left)
+        # Also a call without the key goes with it to the client: the host may echo what it saw before.
+        return client.send(ask.call, self.secret, left, self.others)
 
 
 def pump() -> None:
@@ -72,11 +86,11 @@ def pump() -> None:
     if not rows:
         return
     try:
-        _work(claim, rows)
+        Batch(claim).run(rows)
     except Exception as error:  # its text may hold anything; the key's owner is told by the state
-        log.error("a batch of %d ended early: %s", len(rows), type(error).__name__)
+        log.error("a batch ended early: %s", type(error).__name__)
     finally:
-        _end(claim, [row.pk for row in rows], {row.check_of_id for row in rows})
+        _end(claim)
 
 
 def claim_next(claim: str) -> list[Detection]:
@@ -93,38 +107,74 @@ def claim_next(claim: str) -> list[Detection]:
     turns = [pk for turn in zip_longest(*by_owner.values()) for pk in turn if pk is not None]
     if not turns:
         return []
-    Detection.objects.filter(pk__in=turns[:BATCH], state=State.QUEUED).update(state=State.PROBING, claim=claim)
+    chosen = turns[:BATCH]
+    Detection.objects.filter(pk__in=chosen, state=State.QUEUED).update(state=State.PROBING, claim=claim)
     Heartbeat.beat("worker")
-    return list(Detection.objects.filter(claim=claim, state=State.PROBING).select_related("check_of"))
+    held = Detection.objects.filter(pk__in=chosen, claim=claim, state=State.PROBING)
+    return list(held.select_related("check_of"))
 
 
-def _work(claim: str, rows: list[Detection]) -> None:
-    client, threads = resources()
-    running: dict[Future[Exchange], tuple[Job, Ask]] = {}
-    try:
+class Batch:
+    """The claimed keys of one task. No host gets more than HOST_CALLS at once, so that a slow one leaves
+    threads to the others; and while threads are free, keys that came later are claimed too."""
+
+    def __init__(self, claim: str) -> None:
+        self.claim = claim
+        self.client, self.threads = resources()
+        self.running: dict[Future[Exchange], tuple[Job, Ask]] = {}
+        self.waiting: list[tuple[Job, Ask]] = []
+        self.look_at = time.monotonic() + LOOK_SECONDS
+        self.more_until = time.monotonic() + MORE_SECONDS
+
+    def run(self, rows: list[Detection]) -> None:
+        try:
+            self._begin(rows)
+            while self.running:
+                done, _ = wait(self.running, timeout=BEAT_SECONDS, return_when=FIRST_COMPLETED)
+                Heartbeat.beat("worker")  # slow hosts are no stuck queue
+                self._take(done)
+                if self.look_at <= time.monotonic() < self.more_until and len(self.running) < THREADS:
+                    self.look_at = time.monotonic() + LOOK_SECONDS
+                    self._begin(claim_next(self.claim))
+        finally:
+            for future in self.running:  # the batch broke: nothing more is sent
+                future.cancel()
+
+    def _begin(self, rows: list[Detection]) -> None:
         for job in _jobs(rows):
-            with _alone():
-                _start(job, client, threads, running)
+            self._ask(job)
             if job.examination.done:
-                _store(claim, [], [job])
-        while running:
-            done, _ = wait(running, timeout=BEAT_SECONDS, return_when=FIRST_COMPLETED)
-            Heartbeat.beat("worker")  # slow hosts are no stuck queue
-            if not done:
-                continue
-            touched: dict[int, Job] = {}
-            for future in done:
-                job, ask = running.pop(future)
-                with _alone():
-                    job.findings += job.examination.answer(ask, future.result())
-                touched[job.row.pk] = job
-            for job in touched.values():
-                with _alone():
-                    _start(job, client, threads, running)
-            _store(claim, list(touched.values()), [j for j in touched.values() if j.examination.done])
-    finally:
-        for future in running:  # the batch broke: nothing more is sent
-            future.cancel()
+                _store(self.claim, [], [job])
+        self._fill()
+
+    def _take(self, done: Iterable[Future[Exchange]]) -> None:
+        touched: dict[int, Job] = {}
+        for future in done:
+            job, ask = self.running.pop(future)
+            with _alone():
+                job.findings += job.examination.answer(ask, future.result())
+            touched[job.row.pk] = job
+        for job in touched.values():
+            self._ask(job)
+        self._fill()
+        if touched:
+            _store(self.claim, list(touched.values()), [j for j in touched.values() if j.examination.done])
+
+    def _ask(self, job: Job) -> None:
+        with _alone():
+            self.waiting += [(job, ask) for ask in job.examination.next()]
+
+    def _fill(self) -> None:
+        """Send what waits, as far as threads and each host's share allow."""
+        busy = Counter(ask.call.host for _job, ask in self.running.values())
+        left = []
+        for job, ask in self.waiting:
+            if len(self.running) < THREADS and busy[ask.call.host] < HOST_CALLS:
+                busy[ask.call.host] += 1
+                self.running[self.threads.submit(job.send, self.client, ask)] = (job, ask)
+            else:
+                left.append((job, ask))
+        self.waiting = left
 
 
 @contextmanager
@@ -136,33 +186,28 @@ def _alone() -> Iterator[None]:
         log.error("a key's examination stumbled: %s", type(error).__name__)
 
 
-def _start(
-    job: Job, client: Client, threads: ThreadPoolExecutor, running: dict[Future[Exchange], tuple[Job, Ask]]
-) -> None:
-    for ask in job.examination.next():
-        running[threads.submit(job.send, client, ask)] = (job, ask)
-
-
-def _jobs(rows: list[Detection]) -> Iterable[Job]:
+def _jobs(rows: list[Detection]) -> list[Job]:
     """A job for each row whose keys are still there; a burned one has none."""
     catalogue, today = current(), timezone.now().date()
-    data_keys: dict[int, tuple[bytes, bytes] | None] = {}
+    jobs = []
     for row in rows:
-        check_id = row.check_of_id
-        if check_id not in data_keys:
-            try:
-                data_keys[check_id] = (seal.data_key(seal.KEYS, check_id), seal.data_key(seal.RESULTS, check_id))
-            except seal.Burned:
-                data_keys[check_id] = None
-        keys = data_keys[check_id]
-        if keys is None or row.sealed_key is None:
-            continue
         try:
-            secret = seal.open_key(keys[0], bytes(row.sealed_key), check_id, row.line)
+            key = seal.data_key(seal.KEYS, row.check_of_id)
+            results_key = seal.data_key(seal.RESULTS, row.check_of_id)
+            secret = seal.open_key(key, bytes(row.sealed_key or b""), row.check_of_id, row.line)
         except seal.Burned:
             continue
         examination = Examination(catalogue, catalogue.providers.get(row.provider), row.base_url, today, row.shape)
-        yield Job(row, secret, keys[1], examination, row.key_dies_at.timestamp() - MARGIN)
+        dies_at = min(row.key_dies_at, row.check_of.burns_at).timestamp()
+        jobs.append(Job(row, secret, results_key, examination, dies_at - MARGIN))
+    for job in jobs:
+        if job.row.base_url:
+            job.others = [
+                other.secret
+                for other in jobs
+                if (other.row.check_of_id, other.row.base_url) == (job.row.check_of_id, job.row.base_url)
+            ]
+    return jobs
 
 
 def _store(claim: str, touched: list[Job], finished: list[Job]) -> None:
@@ -190,7 +235,9 @@ def _finish(claim: str, ids: list[int]) -> None:
         held.update(state=State.DONE, sealed_key=None)
 
 
-def _end(claim: str, ids: list[int], check_ids: set[int]) -> None:
+def _end(claim: str) -> None:
     """Whatever is still claimed here ends now: its state says that it was interrupted if nothing was found."""
-    _finish(claim, ids)
-    burn.forget_keys(check_ids)
+    held = Detection.objects.filter(claim=claim, state=State.PROBING).values_list("pk", "check_of_id")
+    rows = list(held)
+    _finish(claim, [pk for pk, _check_id in rows])
+    burn.forget_keys({check_id for _pk, check_id in rows})

@@ -5,13 +5,14 @@
   const status = document.getElementById("status");
   let tag = "", ends = 0, over = false;
 
-  const gone = () => location.replace(location.href.split("#")[0]);
-  const left = () => Math.max(0, Math.ceil((ends - performance.now()) / 1000));
+  const gone = () => location.replace(report.dataset.check);
+  // The wall clock: another clock stands still while the machine sleeps.
+  const left = () => Math.max(0, Math.ceil((ends - Date.now()) / 1000));
 
   function arrange() {
     const head = report.querySelector(".report-head");
     if (status.textContent !== head.dataset.status) status.textContent = head.dataset.status;
-    ends = performance.now() + head.dataset.left * 1000;
+    ends = Date.now() + head.dataset.left * 1000;
     report.querySelectorAll(".without-script").forEach((p) => p.remove());
     report.querySelectorAll(".copy").forEach((block) => {
       const button = Object.assign(document.createElement("button"), { className: "button plain", textContent: report.dataset.copy });
@@ -46,6 +47,7 @@
   }
 
   function tick() {
+    if (over) return;
     const seconds = left();
     const time = report.querySelector("#clock time");
     if (time) time.dateTime = `PT${seconds}S`;
@@ -56,9 +58,10 @@
       report.replaceChildren();
       return gone();
     }
-    setTimeout(tick, 500);
   }
 
+  setInterval(tick, 500);
+  addEventListener("visibilitychange", tick);
   addEventListener("pageshow", (event) => event.persisted && gone());
   arrange();
   tick();

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,16 @@ def private_dir(path: Path) -> Path:
     return path
 
 
+def own_dir(path: Path) -> Path:
+    """A folder that nobody else can have laid ready for us: what is in it is believed."""
+    private_dir(path)
+    state = path.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid():
+        raise ImproperlyConfigured(f"{path} is not a folder of ours; remove it, or set TESTKEY_KEYS_DIR")
+    path.chmod(0o700)
+    return path
+
+
 def secret_key(file: Path) -> str:
     """The key in the file, made once with mode 0600."""
     try:
@@ -56,8 +67,10 @@ SHM = Path("/dev/shm")  # noqa: S108 (a private folder is made in it)
 KEYS_IN_MEMORY = SHM.is_dir() and os.access(SHM, os.W_OK)
 _keys_base = SHM if KEYS_IN_MEMORY else Path(tempfile.gettempdir())
 _keys_name = f"testkey-{os.getuid()}-{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:12]}"
-KEYS_DIR = Path(env("TESTKEY_KEYS_DIR", str(_keys_base / _keys_name)))
 KEYS_URL = env("TESTKEY_KEYS_URL")
+KEYS_DIR = Path(env("TESTKEY_KEYS_DIR", str(_keys_base / _keys_name)))
+if not KEYS_URL:
+    own_dir(KEYS_DIR)
 
 # Who may reach us. Loopback alone = a machine of one's own: plain http, no limits.
 

@@ -258,7 +258,7 @@ def test_an_error_report_of_a_worker_tells_nobody_the_key(
             reports.extend((reporter.get_traceback_text(), reporter.get_traceback_html()))
             raise
 
-    monkeypatch.setattr(worker, "_work", broken)
+    monkeypatch.setattr(worker.Batch, "run", broken)
     with lab_of(shipped_records()):
         url = watch.open("/checks/", keys=shared, provider="deepseek")["Location"]
         worker.pump()

@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils.datastructures import MultiValueDict
 
 from probes.forms import CheckForm, ChoiceForm
-from probes.models import State
+from probes.models import Check, State
 
 FILL = "TestKeyFakeNeverIssued0123456789" * 5
 HF = "hf_" + FILL[:34]
@@ -260,26 +260,26 @@ def test_the_keys_have_a_textarea_that_keeps_lines_apart() -> None:
 
 
 def test_a_choice_names_a_provider_or_a_base_url() -> None:
-    nothing = ChoiceForm({"line": "1"})
+    nothing = ChoiceForm(Check(), {"line": "1"})
     assert not nothing.is_valid()
     assert list(nothing.errors) == ["provider"]
-    chosen = ChoiceForm({"line": "1", "provider": "deepseek"})
+    chosen = ChoiceForm(Check(), {"line": "1", "provider": "deepseek"})
     assert chosen.is_valid()
     assert (chosen.cleaned_data["provider"], chosen.cleaned_data["base_url"]) == ("deepseek", "")
-    there = ChoiceForm({"line": "1", "base_url": BASE})
+    there = ChoiceForm(Check(), {"line": "1", "base_url": BASE})
     assert there.is_valid()
     assert (there.cleaned_data["provider"], there.cleaned_data["base_url"]) == ("openai", BASE)
 
 
 def test_a_choice_at_a_provider_s_own_base_url_is_that_provider() -> None:
-    chosen = ChoiceForm({"line": "1", "base_url": "https://api.deepseek.com/v1"})
+    chosen = ChoiceForm(Check(), {"line": "1", "base_url": "https://api.deepseek.com/v1"})
     assert chosen.is_valid()
     assert (chosen.cleaned_data["provider"], chosen.cleaned_data["base_url"]) == ("deepseek", "")
 
 
 @pytest.mark.parametrize("line", ["", "x", "1.5", HF])
 def test_a_choice_of_no_line_is_refused(line: str) -> None:
-    made = ChoiceForm({"line": line, "provider": "deepseek"})
+    made = ChoiceForm(Check(), {"line": line, "provider": "deepseek"})
     assert not made.is_valid()
     assert list(made.errors) == ["line"]
     assert HF[5:17] not in str(made.errors)

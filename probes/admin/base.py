@@ -15,9 +15,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from probes import sow
+from probes import seed, sow
 from probes.admin.forms import JSON_AS_TEXT, PartForm, PartFormSet, SeededForm
 from probes.models import CatalogueState
+from probes.models.catalogue import whole
 
 logger = logging.getLogger("testkey")
 
@@ -71,7 +72,7 @@ class SeededAdmin(admin.ModelAdmin):
             with transaction.atomic():
                 parts, missing = self.restore(request, rows)
                 self._log(request, [row for row in rows if row not in missing], "Took the catalogue's version back.")
-        except PermissionDenied as refusal:
+        except (PermissionDenied, seed.SeedError) as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
             return
         count = len(rows) + len(parts) - len(missing)
@@ -96,7 +97,7 @@ class SenderAdmin(SeededAdmin):
     """A provider or gateway. Where its keys go is changed only with a permission of its own, and is logged."""
 
     natural = ("slug",)
-    destination: tuple[str, ...] = ("auth",)
+    destination: tuple[str, ...] = ("auth", "headers")
 
     def may_move(self, request: HttpRequest) -> bool:
         return request.user.has_perm("probes.change_key_destination")
@@ -125,6 +126,8 @@ class SenderAdmin(SeededAdmin):
         before = {row.pk: self._sent_to(row) for row in rows}
         missing = sow.restore([*rows, *parts])
         for row in rows:
+            whole(row)  # parts of one's own must fit it still
+        for row in rows:
             self._moved(request, row, before[row.pk])
         return parts, missing
 
@@ -149,8 +152,15 @@ class SenderAdmin(SeededAdmin):
 
 
 class PartInline(admin.options.InlineModelAdmin):
+    """Parts of a sender. `moving` fields say where keys go, or as what: they want the permission of their own."""
+
+    moving: tuple[str, ...] = ()
     form = PartForm
     formset = PartFormSet
     formfield_overrides = JSON_AS_TEXT
     readonly_fields: ClassVar[Any] = ("edited",)
     extra = 0
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        may = request.user.has_perm("probes.change_key_destination")
+        return self.readonly_fields if may else (*self.readonly_fields, *self.moving)

@@ -28,8 +28,14 @@ PROBE_FIELDS: Any = (
 )
 
 
+# What decides who receives a key, and in what call.
+SHAPE_MOVES = ("kind", "pattern", "refuse", "enabled")
+PROBE_MOVES = ("call", "origin", "headers", "body", "read_only_post", "sends_key", "shapes")
+
+
 class ShapesOf(PartInline, admin.StackedInline):
     model = KeyShape
+    moving = SHAPE_MOVES
     fields = (
         ("name", "kind", "prefix"),
         "pattern",
@@ -41,6 +47,7 @@ class ShapesOf(PartInline, admin.StackedInline):
 
 class ProbesOf(PartInline, admin.StackedInline):
     model = Probe
+    moving = PROBE_MOVES
     formset = ProbeFormSet
     show_change_link = True
     readonly_fields = ("edited", "try_rules")
@@ -72,7 +79,7 @@ class GatewayProbes(ProbesOf):
 
 @admin.register(Provider)
 class ProviderAdmin(SenderAdmin):
-    destination = ("origins", "own_hosts", "auth")
+    destination = ("origins", "own_hosts", "regions", "auth", "headers")
     list_display = ("name", "slug", "route", "protocol", "checked_on", "enabled", "edited")
     list_filter = ("enabled", "edited", "seeded", "route", "protocol")
     search_fields = ("name", "slug")
@@ -125,6 +132,10 @@ class ProbeAdmin(SeededAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = super().get_readonly_fields(request, obj)
+        return fixed if request.user.has_perm("probes.change_key_destination") else (*fixed, *PROBE_MOVES)
 
     def get_urls(self) -> list[Any]:
         address = path("<int:pk>/try/", self.admin_site.admin_view(self.try_rules), name="probes_probe_try")

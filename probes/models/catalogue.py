@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -423,3 +424,15 @@ def _by_owner(model: Any) -> dict[tuple[str, int], tuple[Any, ...]]:
         gateway = getattr(row, "gateway_id", None)
         found[("gateway", gateway) if gateway else ("provider", row.provider_id)].append(row.as_seed())
     return defaultdict(tuple, {owner: tuple(parts) for owner, parts in found.items()})
+
+
+def whole(row: Provider | Gateway) -> seed.Provider | seed.Gateway:
+    """A sender with its enabled parts, checked as a file is. Raises SeedError if they do not fit together."""
+    parts = {
+        name: tuple(p.as_seed() for p in getattr(row, name).filter(enabled=True)) for name in ("key_shapes", "probes")
+    }
+    sender = row.as_seed(**parts)
+    if isinstance(sender, seed.Provider) and not sender.unprovable and not any(p.proves_key for p in sender.probes):
+        sender = replace(sender, unprovable="switched off here")
+    seed.check_sender(sender, sender.slug)
+    return sender

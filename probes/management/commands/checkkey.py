@@ -91,7 +91,7 @@ def run(catalogue: Catalogue, planned: Planned) -> list[Finding]:
         running: dict[Any, Ask] = {}
         while True:
             for ask in examination.next():
-                running[threads.submit(client.send, ask.call, secret if ask.call.auth else None)] = ask
+                running[threads.submit(client.send, ask.call, secret)] = ask
             if not running:
                 return findings
             for future in wait(running, return_when=FIRST_COMPLETED).done:
