@@ -618,3 +618,24 @@ def test_prices_are_shown_without_closing_zeros(boss: Client, acme: Provider) ->
     acme.models.update(input_price="1.5")
     page = boss.get("/admin/probes/aimodel/").content.decode()
     assert 'value="1.5"' in page
+
+
+def test_what_decides_who_receives_a_key_needs_that_permission_too(clerk: Client, acme: Provider) -> None:
+    """A shape brings a key to a provider; a probe's call and headers say where and as what it goes."""
+    moving = ("pattern", "kind", "refuse", "call", "origin", "headers", "body", "read_only_post", "sends_key", "shapes")
+    offered = page_data(clerk, change_url(acme))
+    found = [name for name in offered if name.rsplit("-", 1)[-1] in moving]
+    assert not [name for name in found if not name.endswith("-kind") or name.startswith("key_shapes")]
+    assert "key_shapes-__prefix__-name" not in offered
+
+
+def test_a_restored_provider_that_does_not_fit_its_own_probes_is_left_as_it_was(boss: Client) -> None:
+    row = Provider.objects.get()
+    row.origins = [*row.origins, ["mars", "https://mars.acme.example"]]
+    row.edited = True
+    row.save()
+    Probe.objects.create(provider=row, name="mine", call="GET /x", origin="mars", rules=[])
+    listing = reverse("admin:probes_provider_changelist")
+    boss.post(listing, {"action": "take_back", "_selected_action": [row.pk]})
+    row.refresh_from_db()
+    assert "mars" in dict(row.origins)

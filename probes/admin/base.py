@@ -161,6 +161,10 @@ class PartInline(admin.options.InlineModelAdmin):
     readonly_fields: ClassVar[Any] = ("edited",)
     extra = 0
 
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        may = request.user.has_perm("probes.change_key_destination")
+        return super().has_add_permission(request, obj) and may
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         may = request.user.has_perm("probes.change_key_destination")
         return self.readonly_fields if may else (*self.readonly_fields, *self.moving)
