@@ -160,7 +160,7 @@ def test_a_submission_that_cannot_be_queued_is_not_accepted(
 
     monkeypatch.setattr(store, "async_task", broken)
     client.raise_request_exception = False
-    assert client.post("/checks/", {"keys": FINE_GRAINED}).status_code == 500
+    assert client.post("/checks/", {"keys": FINE_GRAINED}).status_code == 503
     assert not Check.objects.exists()
     assert not Detection.objects.exists()
 
