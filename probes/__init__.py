@@ -11,6 +11,7 @@
     report    report, present       the public JSON, and the page made of it
     burn      burn                  data keys destroyed, rows deleted: by the clock, or by the button
 
-`seed` reads the catalogue's files, `sow` brings them into the rows, `models` holds the rows,
-`pages` shows them to the public, `lab` answers in place of all providers, `words` is what people read.
+`terms` are the catalogue's words as frozen dataclasses; `seed` reads its files into them, `sow` brings them into
+the rows, `models` holds the rows and builds the same dataclasses, `pages` shows them to the public. `lab` answers in
+place of all providers; `words` is what people read.
 """

@@ -34,7 +34,7 @@ from urllib3.util.connection import create_connection
 from probes import guard
 from probes.exchange import Exchange
 from probes.secret import Secret
-from probes.seed import AUTH_SCHEMES
+from probes.terms import AUTH_SCHEMES
 
 DEADLINE = 10.0  # seconds of wall clock for a whole call
 DNS_SECONDS = 3.0

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from probes.lab.recorded import Recorded
 from probes.pages import account_probes
-from probes.seed import VERDICTS, Catalogue, Provider, Sender
+from probes.terms import VERDICTS, Catalogue, Provider, Sender
 
 HEAD = """# Coverage
 

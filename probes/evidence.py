@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from probes.exchange import Exchange, clip
-from probes.seed import Catalogue, Fingerprint, KeyShape, Probe, Protocol, Reading, Rule, Sender, evaluate
+from probes.terms import Catalogue, Fingerprint, KeyShape, Probe, Protocol, Reading, Rule, Sender, evaluate
 
 ACCEPTED = frozenset({"active", "restricted", "no_credit", "rate_limited"})
 REFUSED = frozenset({"invalid", "revoked", "leaked", "suspended"})

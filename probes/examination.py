@@ -18,7 +18,7 @@ from probes import evidence, verdict
 from probes.client import WITHOUT_KEY, Call
 from probes.evidence import PUBLIC_LIST, Finding
 from probes.exchange import Exchange
-from probes.seed import Catalogue, Probe, Protocol, Provider, Rule, Sender
+from probes.terms import Catalogue, Probe, Protocol, Provider, Rule, Sender
 
 CLAIM_WITHOUT_CHOICE = "openai"  # what a relay most often says that it is
 MAX_CALLS = 24  # of one key

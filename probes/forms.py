@@ -16,7 +16,7 @@ from probes import guard, words
 from probes.examination import CLAIM_WITHOUT_CHOICE
 from probes.models import Check, Detection, State, current
 from probes.paste import Pasted, count, lines
-from probes.seed import Catalogue
+from probes.terms import Catalogue
 
 
 @dataclass(frozen=True)

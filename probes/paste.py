@@ -10,7 +10,7 @@ from typing import Any
 
 from probes import keyform
 from probes.secret import Secret
-from probes.seed import Catalogue, KeyShape
+from probes.terms import Catalogue, KeyShape
 
 SHORTEST, LONGEST = 8, 4096
 LABEL_FROM = 30  # only longer keys show their last four characters

@@ -14,7 +14,7 @@ from probes import report, words
 from probes.lab import recorded
 from probes.models import Check
 from probes.report import Reported
-from probes.seed import Provider
+from probes.terms import Provider
 
 SHOWN_MODELS = 30
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 
 from probes import models
 from probes.pages import FAMILIES
-from probes.seed import Catalogue
+from probes.terms import Catalogue
 
 KEPT_AT_MOST = 4096
 Key = tuple[str, str | None, bool]

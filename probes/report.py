@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from probes import verdict, words
 from probes.evidence import Finding
 from probes.examination import latest
-from probes.seed import Catalogue, Gateway, Provider, Sender
+from probes.terms import Catalogue, Gateway, Provider, Sender
 from probes.verdict import Case, Conclusion
 
 PUBLIC_FINDING = (

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from probes.evidence import ACCEPTED, REFUSED, Finding
-from probes.seed import AIModel, Catalogue, Provider
+from probes.terms import AIModel, Catalogue, Provider
 
 HINDERING = ("leaked", "revoked", "suspended", "no_credit", "restricted", "rate_limited", "active")
 REFUSING = ("leaked", "revoked", "suspended", "invalid", "region_blocked")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from probes import evidence, verdict
 from probes.examination import CLAIM_WITHOUT_CHOICE
 from probes.exchange import Exchange
-from probes.seed import Catalogue, Probe, Provider, Rule, Sender
+from probes.terms import Catalogue, Probe, Provider, Rule, Sender
 from probes.verdict import Case
 
 # What a recorded meaning is called here; the others have the same name.

@@ -14,7 +14,18 @@ PROBES = ROOT / "probes"
 CATALOGUE = PROBES / "catalogue"
 
 VALUES = {"secret", "exchange", "guard", "keyform"}
-CORE = {"seed", "paste", "client", "evidence", "examination", "verdict", "report", "lab.recorded", "lab.server"}
+CORE = {
+    "seed",
+    "terms",
+    "paste",
+    "client",
+    "evidence",
+    "examination",
+    "verdict",
+    "report",
+    "lab.recorded",
+    "lab.server",
+}
 CORE |= {"coverage"}
 SHOWN = {"pages", "pages.page", "pages.provider_key_probes"}
 WORDS = {"words"}
@@ -212,6 +223,7 @@ SPEAK_OF_PROTOCOLS = {
     "pages.provider_key_probes",
     "examination",
     "seed",
+    "terms",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from probes import evidence, seed
 from probes.evidence import MAX_LIST, MAX_MODELS, instant, judge, plain, read, said
 from probes.exchange import Exchange
-from probes.seed import Probe, Reading, Rule
+from probes.terms import Probe, Reading, Rule
 from tests.cases import CATALOGUE, OPENAI, answer
 
 OK = Rule("active", status=(200,), when="body != null")

@@ -15,7 +15,7 @@ from probes.client import Call
 from probes.examination import MAX_CALLS, Ask, Examination, latest
 from probes.exchange import Exchange
 from probes.lab import recorded
-from probes.seed import Probe, Reading, Rule
+from probes.terms import Probe, Reading, Rule
 from tests.cases import CATALOGUE, OPENAI, TODAY, answer, conclude, run
 from tests.exchanges import as_exchange
 

@@ -15,7 +15,7 @@ from probes.examination import Ask, Examination
 from probes.exchange import Exchange
 from probes.lab import recorded
 from probes.lab.server import Lab
-from probes.seed import AIModel
+from probes.terms import AIModel
 from tests.cases import CATALOGUE, OPENAI, TODAY, answer, conclude, finding, run
 from tests.exchanges import as_exchange
 

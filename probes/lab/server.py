@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from probes.lab.recorded import ANY_KEY, Recorded
-from probes.seed import AUTH_SCHEMES
+from probes.terms import AUTH_SCHEMES
 
 REQUESTS = "/__lab__/requests"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")

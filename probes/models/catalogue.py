@@ -1,7 +1,7 @@
 """The catalogue at run time: what admins edit, pages show and detection uses.
 
 Rows are seeded from the catalogue's files (`sow.py`). Each row becomes one of
-`probes.seed`'s dataclasses through `as_seed()`; `current()` gives all of them,
+`probes.terms`'s dataclasses through `as_seed()`; `current()` gives all of them,
 and asks at most once a second whether anything has changed.
 """
 

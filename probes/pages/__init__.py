@@ -9,7 +9,7 @@ from typing import Protocol
 from probes.pages import provider_key_probes
 from probes.pages.page import IndexRow, Page
 from probes.pages.provider_key_probes import account_probes
-from probes.seed import Catalogue
+from probes.terms import Catalogue
 
 __all__ = ["FAMILIES", "Family", "IndexRow", "Page", "account_probes"]
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from probes.pages.page import Card, Column, IndexRow, Link, Page, Section, Table
-from probes.seed import AUTH_SCHEMES, Catalogue, Probe, Provider
+from probes.terms import AUTH_SCHEMES, Catalogue, Probe, Provider
 
 Words = str | Promise
 

@@ -18,7 +18,7 @@ from probes.examination import Ask, Examination
 from probes.forms import CheckForm, Planned
 from probes.models import State
 from probes.report import Examined, Reported
-from probes.seed import Catalogue
+from probes.terms import Catalogue
 
 ALL_ACCEPTED, SOME_REFUSED, SOME_NOT_TOLD = 0, 3, 4
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from probes import seed
+from probes import seed, terms
 from probes.client import Call, Client
 from probes.models import current
 from probes.secret import Secret
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             client.send(Call(probe.method, url, headers, provider.auth), Secret(WRONG)),
         ]
         statuses = [x.status if x.status is not None else x.failure for x in asked]
-        opened = [x.status == 200 and isinstance(seed.evaluate(probe.models, x.view), list) for x in asked]
+        opened = [x.status == 200 and isinstance(terms.evaluate(probe.models, x.view), list) for x in asked]
         silent = any(x.status is None for x in asked)
         believed, found = probe.public, opened[0] or opened[1]
         verdict = "no answer" if silent else "as believed" if believed == found else "WRONG"
