@@ -163,6 +163,11 @@ def shared() -> Shared:
     return words
 
 
+def protocols() -> tuple[str, ...]:
+    """What a provider may speak: a protocol that several share, or its own."""
+    return (*shared().protocols, "own")
+
+
 def read_catalogue(directory: Path = CATALOGUE_DIR) -> Catalogue:
     """Every file of the catalogue, checked. Raises SeedError."""
     providers = {p.stem: _sender(Provider, p) for p in sorted(directory.glob("*.toml")) if p.stem[0] != "_"}
@@ -241,7 +246,7 @@ def check_sender(sender: Sender, where: str) -> None:
 
 def _check_provider(provider: Provider, where: str) -> None:
     _known(provider.route, ("global", "china"), f"{where}: route")
-    _known(provider.protocol, (*shared().protocols, "own"), f"{where}: protocol")
+    _known(provider.protocol, protocols(), f"{where}: protocol")
     for mark in provider.denials:
         check_expression(mark.when, f"{where}: denials {mark.name!r}: when")
     if not provider.origins and not provider.own_hosts:

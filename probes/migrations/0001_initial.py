@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
                 ('fingerprints', models.JSONField(blank=True, default=probes.models.catalogue.empty_list, verbose_name='fingerprints')),
                 ('checked_on', models.DateField(verbose_name='facts checked on')),
                 ('route', models.CharField(choices=[('global', 'global'), ('china', 'China')], default='global', max_length=10, verbose_name='market')),
-                ('protocol', models.CharField(choices=[('openai', 'openai'), ('anthropic', 'anthropic'), ('gemini', 'gemini'), ('own', 'own')], default='own', max_length=20, verbose_name='protocol')),
+                ('protocol', models.CharField(choices=probes.models.catalogue.protocols, default='own', max_length=20, verbose_name='protocol')),
                 ('concurrency', models.PositiveSmallIntegerField(default=256, verbose_name='requests at once')),
                 ('unprovable', models.CharField(blank=True, max_length=300, verbose_name='why no free call proves a key')),
                 ('denials', models.JSONField(blank=True, default=probes.models.catalogue.empty_list, help_text='What its own answers never show, as fingerprints.', verbose_name='denials')),
