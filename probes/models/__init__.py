@@ -1,5 +1,6 @@
 """What is stored: the catalogue, and for five minutes a check's sealed keys and findings."""
 
+from probes.models.access import Admission, ApiToken
 from probes.models.catalogue import (
     CATALOGUE_MODELS,
     AIModel,
@@ -18,6 +19,8 @@ from probes.models.detection import Check, Detection, Finding, Heartbeat, State,
 __all__ = [
     "CATALOGUE_MODELS",
     "AIModel",
+    "Admission",
+    "ApiToken",
     "Capability",
     "CatalogueState",
     "Check",

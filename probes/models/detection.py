@@ -31,10 +31,14 @@ class Check(models.Model):
     """
 
     token_hash = models.CharField(max_length=64, unique=True)
-    owner = models.CharField(max_length=64)
+    sealed_token = models.BinaryField(null=True)  # for the owner's list of running checks
+    owner = models.CharField(max_length=64, db_index=True)
+    submission = models.CharField(max_length=64, null=True, unique=True)  # so that a double submit makes one check
     created_at = models.DateTimeField(default=timezone.now)
     burns_at = models.DateTimeField(db_index=True, default=five_minutes_from_now)
     key_destroyed_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+    spend = models.BooleanField(default=False)  # the operator ticked probes that spend
     lab = models.BooleanField(default=False)
     refused = models.JSONField(default=list)
 
@@ -42,6 +46,7 @@ class Check(models.Model):
 
 
 class State(models.TextChoices):
+    READY = "ready"  # told apart; waits for the operator's start
     QUEUED = "queued"
     PROBING = "probing"
     NEEDS_CHOICE = "needs_choice"
@@ -49,10 +54,18 @@ class State(models.TextChoices):
 
 
 class Detection(models.Model):
-    """One pasted key of a check. `claim` is the random word of the worker that has it."""
+    """One pasted key of a check, at one destination. `claim` is the random word of the worker that has it.
+
+    line, column and length are the key's place in the paste, as a browser counts (UTF-16 units); only a browser that
+    still has the paste can make the key of them. number counts from 1 within the check: a key that is asked at
+    several providers has one for each.
+    """
 
     check_of = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="detections")
-    line = models.PositiveSmallIntegerField()
+    number = models.PositiveSmallIntegerField()
+    line = models.PositiveIntegerField()
+    column = models.PositiveIntegerField(default=0)
+    length = models.PositiveSmallIntegerField(default=0)
     label = models.CharField(max_length=80)
     sealed_key = models.BinaryField(null=True)
     candidates = models.JSONField(default=list)
@@ -64,9 +77,12 @@ class Detection(models.Model):
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
     queued_at = models.DateTimeField(null=True)
     claim = models.CharField(max_length=32, blank=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+    sealed_row = models.BinaryField(null=True)  # its row of the table of results, once it is done
 
     class Meta:
-        ordering = ["line"]
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["check_of", "number"], name="detection_number")]
         indexes = [models.Index(fields=["state", "queued_at"], name="detection_waiting")]
 
     @property
