@@ -1,6 +1,6 @@
 """What is stored: the catalogue, and for five minutes a check's sealed keys and findings."""
 
-from probes.models.access import Admission, ApiToken
+from probes.models.access import Admission, ApiToken, Operator
 from probes.models.catalogue import (
     CATALOGUE_MODELS,
     AIModel,
@@ -30,6 +30,7 @@ __all__ = [
     "Heartbeat",
     "KeyShape",
     "Metric",
+    "Operator",
     "Probe",
     "Provider",
     "State",

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from probes.models.detection import hash_token
 
 PREFIX = "tk_"
+OPERATORS = "operator"  # the group; migration 0002 makes it
+
+
+class Operator(User):
+    """A user as the admin's list of operators sees him: with permissions of its own, which reach no further."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view", "add", "change")
+        verbose_name = _("operator")
+        verbose_name_plural = _("operators")
 
 
 class Admission(models.Model):
@@ -22,6 +36,20 @@ class Admission(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["who", "at"], name="admission_lately")]
+
+    @classmethod
+    def lately(cls, who: str) -> models.QuerySet[Admission]:
+        """What still counts, oldest first."""
+        return cls.objects.filter(who=who, at__gt=cls._window_start()).order_by("at")
+
+    @classmethod
+    def purge(cls) -> None:
+        """Delete what counts no more."""
+        cls.objects.filter(at__lte=cls._window_start()).delete()
+
+    @staticmethod
+    def _window_start() -> dt.datetime:
+        return timezone.now() - dt.timedelta(seconds=settings.WINDOW_SECONDS)
 
 
 class ApiToken(models.Model):
