@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -22,6 +23,8 @@ PUBLIC_FINDING = (
     *("probe", "call", "status", "elapsed_ms", "request_id", "code", "message", "verdict", "cause"),
     "evidence",
 )
+
+MAX_ROUTES = 20
 
 
 @dataclass(frozen=True)
@@ -220,25 +223,42 @@ def _inventory(reported: Reported) -> str:
 
 
 def _route(reported: Reported) -> str:
-    """A route for LiteLLM's config.yaml. Before the slash stands the protocol to speak."""
-    shown, lines, provider = reported.json, ["model_list:"], reported.case.provider
-    speaks = provider.protocol if provider and provider.protocol != "own" else shown["provider"]
-    for model in shown["models"]["covered"][:20] or ["MODEL"]:
+    """A route for LiteLLM's config.yaml."""
+    lines = ["model_list:"]
+    for name, model in routes(reported):
         lines += [
-            f"  - model_name: {model}",
+            f"  - model_name: {name}",
             "    litellm_params:",
-            f"      model: {speaks}/{model}",
-            f"      api_base: {_api_base(reported)}",
-            f"      api_key: os.environ/{_safe(shown['label']).replace('-', '_').upper()}",
+            f"      model: {model}",
+            f"      api_base: {api_base(reported)}",
+            f"      api_key: os.environ/{_safe(reported.json['label']).replace('-', '_').upper()}",
         ]
     return "\n".join(lines) + "\n"
 
 
-def _api_base(reported: Reported) -> str:
-    """Where calls go: the address of the provider's model list, less its last part."""
-    provider, asked = reported.case.provider, str(reported.json["origin"])
-    lists = [p for p in provider.probes if p.models] if provider and not reported.case.base_url else []
-    return (provider.origin(lists[0]) + lists[0].path).partition("/models")[0] if provider and lists else asked
+def routes(reported: Reported) -> list[tuple[str, str]]:
+    """For LiteLLM: each visible covered model's name, and the same after the protocol to speak and a slash.
+
+    One wildcard where there are none, or more than one would look through.
+    """
+    provider, models = reported.case.provider, reported.json["models"]["covered"]
+    speaks = provider.protocol if provider and provider.protocol != "own" else reported.json["provider"]
+    if not 0 < len(models) <= MAX_ROUTES:
+        return [(f"{speaks}/*", f"{speaks}/*")]
+    return [(model, f"{speaks}/{model}") for model in models]
+
+
+def api_base(reported: Reported) -> str:
+    """Where calls go: the address at which the models were, or would be, listed, less its last part."""
+    provider, shown = reported.case.provider, reported.json
+    lists = [f["call"].partition(" ")[2] for f in reported.case.findings if f["models"] is not None]
+    if provider and not reported.case.base_url:
+        lists += [provider.origin(probe) + probe.path for probe in provider.probes if probe.models]
+    for url in map(urlsplit, lists):
+        path, *more = re.split(r"/[\w-]*models\b", url.path)
+        if url.netloc and more:
+            return f"{url.scheme}://{url.netloc}{path}"
+    return shown["origin"] or ""
 
 
 def summary(reported: Reported) -> str:
