@@ -33,6 +33,7 @@ from testkey.headers import client_address
 log = logging.getLogger("testkey.access")
 
 OWNER = "owner"  # the session's own random id
+USER = "user:"  # begins an operator's; a random id has no colon
 KEYS_PER_SECOND = 300  # that leave the queue, roughly: it only says when to come again
 LEAST_WAIT = 5
 ADMISSION_LOCK = 0x7465_7374  # any number that nothing else in the database locks
@@ -58,21 +59,29 @@ def is_operator(user: AbstractBaseUser | AnonymousUser) -> bool:
 
 
 def owner_of(user: User) -> str:
-    return f"user:{user.pk}"
+    return f"{USER}{user.pk}"
 
 
 def owners(request: HttpRequest) -> list[str]:
     """Whose checks this request may read: the operator's, and those of this browser from before he signed in."""
     mine = [owner_of(request.user)] if isinstance(request.user, User) and is_operator(request.user) else []
-    session = request.session.get(OWNER)
-    return [*mine, session] if session else mine
+    browser = _browser(request)
+    return [*mine, browser] if browser else mine
 
 
 def make_owner(request: HttpRequest) -> str:
     """Whose a new check is: the operator's, else this browser's."""
     if isinstance(request.user, User) and is_operator(request.user):
         return owner_of(request.user)
-    return str(request.session.setdefault(OWNER, secrets.token_urlsafe(32)))
+    if not _browser(request):
+        request.session[OWNER] = secrets.token_urlsafe(32)
+    return _browser(request)
+
+
+def _browser(request: HttpRequest) -> str:
+    """The session's own random id, if it has one. It makes nobody an operator: that is whom the sign-in says."""
+    found = str(request.session.get(OWNER, ""))
+    return "" if found.startswith(USER) else found
 
 
 def operator_of_token(header: str) -> User | None:
@@ -128,7 +137,7 @@ def admit(who: str, keys: int, *, operator: bool) -> None:
     waiting = Detection.objects.filter(state__in=(State.QUEUED, State.PROBING)).count()
     if waiting >= settings.QUEUE_KEYS:
         raise Refused(503, max(LEAST_WAIT, math.ceil(waiting / KEYS_PER_SECOND)))
-    Admission.objects.create(who=who, keys=keys)
+    Admission.objects.create(who=who, keys=keys, at=timezone.now())
 
 
 def _one_at_a_time() -> None:

@@ -1,6 +1,7 @@
+from django.contrib.auth.views import LogoutView
 from django.urls import path, re_path
 
-from probes import public, views
+from probes import account, public, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -10,6 +11,14 @@ urlpatterns = [
     path("checks/<str:token>/live/", views.live, name="live"),
     path("checks/<str:token>/choose/", views.choose, name="choose"),
     path("checks/<str:token>/burn/", views.burn, name="burn"),
+    path("account/", account.account, name="account"),
+    path("account/sign-in/", account.SignIn.as_view(), name="sign_in"),
+    path("account/sign-out/", LogoutView.as_view(), name="sign_out"),
+    path("account/password/", account.Password.as_view(), name="password"),
+    path("account/reset/", account.reset, name="reset"),
+    path("account/reset/<str:uidb64>/<str:token>/", account.ResetLink.as_view(), name="reset_link"),
+    path("account/tokens/", account.make_token, name="make_token"),
+    path("account/tokens/<int:pk>/revoke/", account.revoke_token, name="revoke_token"),
     path("provider-key-probes/", public.page_index, name="index"),
     path("provider-key-probes/<slug:slug>/", public.public_page, name="public_page"),
     re_path(r"^en/(?P<path>.*)$", public.without_prefix),

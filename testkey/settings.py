@@ -6,6 +6,7 @@ import stat
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -200,6 +201,28 @@ AXES_HTTP_RESPONSE_CODE = 429
 AXES_USERNAME_CALLABLE = "testkey.headers.login_name"
 AXES_CLIENT_IP_CALLABLE = "testkey.headers.client_address"
 AXES_VERBOSE = False
+AXES_LOCKOUT_TEMPLATE = "account/locked.html"
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "account"
+LOGOUT_REDIRECT_URL = "home"
+SESSION_COOKIE_AGE = 12 * 3600  # an operator's: from his sign-in, whatever he does
+PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600  # a sign-in link's
+
+# Mail: for sign-in links alone. Without it an admin hands them over.
+
+_mail = urlsplit(env("TESTKEY_MAIL_URL"))
+MAIL = bool(env("TESTKEY_MAIL_URL"))
+if MAIL and not (_mail.scheme in ("smtp", "smtps") and _mail.hostname and env("TESTKEY_MAIL_FROM")):
+    raise ImproperlyConfigured("TESTKEY_MAIL_URL is smtp://user:password@host:587 or smtps://…, with TESTKEY_MAIL_FROM")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if MAIL else 'dummy'}.EmailBackend"
+EMAIL_HOST = _mail.hostname or ""
+EMAIL_USE_SSL = _mail.scheme == "smtps"
+EMAIL_USE_TLS = _mail.scheme == "smtp" and EMAIL_HOST not in ("localhost", "127.0.0.1", "::1")  # by STARTTLS
+EMAIL_PORT = _mail.port or (465 if EMAIL_USE_SSL else 587)
+EMAIL_HOST_USER = unquote(_mail.username or "")
+EMAIL_HOST_PASSWORD = unquote(_mail.password or "")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env("TESTKEY_MAIL_FROM")
 
 # Bounds on what is posted; uploads stay in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
@@ -236,8 +259,6 @@ LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
-
-LOGIN_URL = "admin:login"
 
 LOGGING = {
     "version": 1,

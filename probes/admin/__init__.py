@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from probes.admin import catalogue  # noqa: F401
+from probes.admin import catalogue, operators  # noqa: F401
 
 admin.site.site_header = _("TestKey")
 admin.site.site_title = _("TestKey")
