@@ -99,5 +99,6 @@ WORDS = [
     _("told only in refusals"),
     _("told only on paid calls"),
     _("told only to a POST"),
+    _("up to 1 token"),
     _("yes/no"),
 ]
