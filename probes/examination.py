@@ -1,6 +1,7 @@
 """The probes of one key: what to ask now, given what has been answered. Pure; nothing is sent here.
 
-An official origin is asked all free probes at once, those that need an earlier finding after it.
+An official origin is asked all free probes at once, those that need an earlier finding after it;
+and last, where that was asked for and they showed a working key, the probes that spend.
 A custom base URL is asked the claimed provider's model list, and without the key the status pages
 by which gateway software shows itself; software that is recognised is then asked its own probes.
 """
@@ -14,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from probes import evidence, verdict
+from probes import evidence, hints, verdict
 from probes.client import WITHOUT_KEY, Call
 from probes.evidence import PUBLIC_LIST, Finding
 from probes.exchange import Exchange
 from probes.terms import Catalogue, Probe, Protocol, Provider, Rule, Sender
 
+WORKING = ("active", "restricted")  # only such a key is worth a token
 CLAIM_WITHOUT_CHOICE = "openai"  # what a relay most often says that it is
 MAX_CALLS = 24  # of one key
 
@@ -37,16 +39,24 @@ class Examination:
     """provider: whose key it is said to be, None = nothing said. base_url: "" = the provider's own origins.
 
     shape: the name of the key's shape there, since some shapes have probes of their own.
+    spend: whether the operator allowed the probes that spend.
     """
 
     def __init__(
-        self, catalogue: Catalogue, provider: Provider | None, base_url: str, today: dt.date, shape: str = ""
+        self,
+        catalogue: Catalogue,
+        provider: Provider | None,
+        base_url: str,
+        today: dt.date,
+        shape: str = "",
+        spend: bool = False,
     ) -> None:
         self.catalogue = catalogue
         self.provider = provider
         self.base_url = base_url
         self.custom = bool(base_url) and not (provider and provider.owns(base_url))
         self.shape = shape
+        self.spend = spend and not self.custom
         self.gateway: str | None = None
         self._regions = list(provider.regions) if provider else []
         self._found_here: list[Finding] = []
@@ -64,12 +74,17 @@ class Examination:
             self._regions.pop(0)  # a refusal counts only for the region that was asked
             self._found_here = []
             fresh = self._fresh()
+        if not fresh and self._open == 0 and self.spend and self._working():
+            self.spend = False  # once
+            fresh = self._unasked(self._spending())
         self._asked |= {str(a.call) for a in fresh}
         self._open += len(fresh)
         return fresh
 
     def _fresh(self) -> list[Ask]:
-        asks = self._custom() if self.custom else self._official()
+        return self._unasked(self._custom() if self.custom else self._official())
+
+    def _unasked(self, asks: list[Ask]) -> list[Ask]:
         fresh = {str(a.call): a for a in reversed(asks) if str(a.call) not in self._asked}  # the first of equal calls
         return list(reversed(fresh.values()))[: MAX_CALLS - len(self._asked)]
 
@@ -77,6 +92,11 @@ class Examination:
         """Whether this region does not know the key, and the same vendor has another to ask."""
         refused = any(f["verdict"] == "invalid" for f in self._found_here)
         return len(self._regions) > 1 and refused and not any(f["accepted"] for f in self._found_here)
+
+    def _working(self) -> bool:
+        """Whether what this region answered says that the key works now."""
+        case = verdict.Case(self.catalogue, self.provider, self.base_url, False, self._found_here)
+        return verdict.conclude(case).verdict in WORKING
 
     @property
     def done(self) -> bool:
@@ -96,27 +116,37 @@ class Examination:
                 self._facts.setdefault(item["metric"], item["value"])
         self._found_here.append(finding)
         if self.custom:
+            if finding["models"] is not None and str(ask.call) == str(self._claimed()[0].call):
+                finding["hints"] = hints.hints(self.catalogue, exchange, self.provider)
             finding["marks"] = evidence.all_marks(self.catalogue, exchange)
         return finding
 
     # An official origin
 
     def _official(self) -> list[Ask]:
-        if self.provider is None or not (self.base_url or self.provider.origins):
+        return self._asks(self.provider, self.provider.probes_for(self.shape)) if self.provider else []
+
+    def _spending(self) -> list[Ask]:
+        """The probes that spend; a shape that has probes of its own has those alone."""
+        if self.provider is None:
             return []
+        own = any(self.shape in p.shapes for p in self.provider.probes)
+        probes = [p for p in self.provider.probes if p.spends and (self.shape in p.shapes) == own]
+        return self._asks(self.provider, probes)
+
+    def _asks(self, provider: Provider, probes: list[Probe]) -> list[Ask]:
         region = self._regions[0] if self._regions else ""
-        probes = self.provider.probes_for(self.shape)
-        asks = [self._ask(self.provider, p, self.base_url or self.provider.origin(p, region)) for p in probes]
+        asks = [self._ask(provider, p, self.base_url or provider.origin(p, region)) for p in probes]
         return [a for a in asks if a]
 
     def _ask(self, sender: Sender, probe: Probe, base: str) -> Ask | None:
-        """None for a probe that spends, or whose variables are not known (yet)."""
+        """None for a probe whose origin is no more, or whose variables are not known (yet)."""
         if not base:
             return None
         values = self._days | {
             n: str(v) for n, v in self._facts.items() if isinstance(v, str | int) and v not in (".", "..")
         }
-        if probe.spends or not all(name in values for name in probe.variables):
+        if not all(name in values for name in probe.variables):
             return None
         path = re.sub(r"\{(\w+)\}", lambda m: quote(values[m[1]], safe=""), probe.path)
         call = Call(
@@ -125,6 +155,7 @@ class Examination:
             headers={**sender.headers, **probe.headers},
             auth=sender.auth if probe.sends_key else "",
             body=_filled(probe.body, values),
+            quiet=self.custom,
         )
         return Ask(probe, sender, call)
 
@@ -152,7 +183,7 @@ class Examination:
         """
         protocols = self.catalogue.shared.protocols
         protocol = protocols.get(self.provider.protocol if self.provider else "", protocols["openai"])
-        call = Call("GET", self._root + protocol.models.path, dict(protocol.headers), protocol.auth)
+        call = Call("GET", self._root + protocol.models.path, dict(protocol.headers), protocol.auth, quiet=True)
         public = Rule(verdict="unknown", cause=PUBLIC_LIST, status=(200,), when=protocol.models.rules[0].when)
         control = replace(
             protocol.models, name="models_without_key", sends_key=False, proves_key=False, metrics=(), rules=(public,)

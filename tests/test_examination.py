@@ -62,7 +62,7 @@ def test_nothing_is_asked_without_a_provider_and_a_base_url() -> None:
     assert examination.done
 
 
-def test_a_spending_probe_is_never_asked() -> None:
+def test_a_spending_probe_is_not_asked_unless_that_was_allowed() -> None:
     provider = with_probes(probe("a", "GET /a"), probe("costly", "GET /costly", spends="a cent"))
     assert [str(c) for c in asked(provider)] == ["GET https://api.openai.com/a"]
     for shipped in CATALOGUE.providers.values():
@@ -190,6 +190,18 @@ def test_a_probe_that_sends_no_key_names_no_scheme() -> None:
 # A custom base URL
 
 
+def test_what_a_claimed_list_says_oddly_is_noted_once() -> None:
+    listing = {"object": "list", "data": [{"id": "gpt-99-turbo", "owned_by": "openai"}]}
+    _found, _calls, findings = at_relay({"/v1/models": answer(200, listing)})
+    assert [[hint["slug"] for hint in f["hints"]] for f in findings if "hints" in f] == [["hint_unknown_model"]]
+
+
+def test_an_official_list_gives_no_hints() -> None:
+    listing = {"object": "list", "data": [{"id": "gpt-99-turbo"}]}
+    findings, _calls = run(Examination(CATALOGUE, OPENAI, "", TODAY), lambda a: answer(200, listing, call=str(a.call)))
+    assert not any("hints" in f for f in findings)
+
+
 def relay(slug: str, *files: str) -> dict[str, Exchange]:
     """Recorded answers of a gateway, by path."""
     found = {r.file: r for r in RECORDS if r.slug == slug}
@@ -242,6 +254,14 @@ def test_a_relay_is_asked_as_the_claimed_provider_would_be(slug: str, auth: str,
 )
 def test_a_closing_version_is_not_doubled(base_url: str, root: str) -> None:
     assert next(c for c in asked(OPENAI, base_url=base_url) if c.auth).url == f"{root}/v1/models"
+
+
+def test_every_call_to_a_base_url_is_quiet_and_no_other() -> None:
+    for slug in (*GATEWAYS, "openai"):
+        _found, calls, _findings = at_relay(relay(slug, *GATEWAYS.get(slug, ())))
+        assert all(call.quiet for call in calls)
+    for provider in CATALOGUE.providers.values():
+        assert not any(call.quiet for call in asked(provider))
 
 
 def test_only_the_base_url_s_host_is_asked() -> None:
