@@ -25,6 +25,7 @@ PUBLIC_FINDING = (
 )
 
 MAX_ROUTES = 20
+ADDS_VERSION = "anthropic"  # clients of this protocol put the version behind an address by themselves
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,8 @@ def api_base(reported: Reported) -> str:
     for url in map(urlsplit, lists):
         path, *more = re.split(r"/[\w-]*models\b", url.path)
         if url.netloc and more:
-            return f"{url.scheme}://{url.netloc}{path}"
+            versioned = not provider or provider.protocol != ADDS_VERSION
+            return f"{url.scheme}://{url.netloc}{path if versioned else path.removesuffix('/v1')}"
     return shown["origin"] or ""
 
 
