@@ -398,6 +398,32 @@ def test_a_closed_tab_is_found_again_with_state_and_clock(monkeypatch: pytest.Mo
     assert re.search(r'datetime="PT29\dS">4:5\d<', page)
 
 
+def test_a_check_is_read_in_each_browser_of_its_operator_and_by_nobody_else(queued: Any) -> None:
+    olga = operator()
+    address = signed_in(olga).post("/checks/", {"keys": "hf_TestKeyLabFineGrained0000000000000"})["Location"]
+    elsewhere = signed_in(olga)
+    (link,) = re.findall(r'href="(/checks/[^"]+)"', text_of(elsewhere.get("/account/")))
+    assert link == address
+    assert elsewhere.get(link).status_code == 200
+    for stranger in (signed_in(operator("otto")), signed_in(User.objects.create_superuser("boss")), Client()):
+        foreign, wrong = stranger.get(link), stranger.get("/checks/no-such-token/")
+        assert (foreign.status_code, wrong.status_code) == (404, 404)
+        assert text_of(foreign) == text_of(wrong)
+        assert link not in text_of(stranger.get("/account/"))
+    access.stop(olga)
+    assert elsewhere.get(link).status_code == 404
+
+
+def test_the_form_counts_an_operators_keys_and_everyone_elses_checks(queued: Any, settings: Any) -> None:
+    settings.ANONYMOUS_LIMIT, settings.OPERATOR_KEYS = 1, 2
+    keys = [{"keys": f"hf_TestKeyLabFineGrained000000000000{n}"} for n in range(3)]
+    for client in (signed_in(operator()), Client()):
+        answers = [client.post("/checks/", fields) for fields in keys]
+        assert answers[0].status_code == 303
+        assert answers[2].status_code == 429
+        assert 590 < int(answers[2]["Retry-After"]) <= 600
+
+
 def test_nobody_elses_and_no_burned_check_is_among_them(monkeypatch: pytest.MonkeyPatch, at: Clock) -> None:
     named(monkeypatch)
     olga, otto = operator(), operator("otto")
@@ -457,7 +483,7 @@ def test_a_token_is_shown_once_and_works() -> None:
     assert access.operator_of_token(f"Bearer {token}") == olga
     assert "no-store" in answer["Cache-Control"]
     later = text_of(client.get("/account/"))
-    assert "nightly" in later
+    assert "<bdi>nightly</bdi>" in later
     assert token not in later
 
 
@@ -479,7 +505,13 @@ def test_a_name_is_used_once_and_must_be_there() -> None:
         assert answer.status_code == 422
         assert "tk_" not in text_of(answer)
     assert ApiToken.objects.count() == 1
-    assert made(signed_in(operator("otto"))).status_code == 200
+
+
+def test_nobody_elses_token_is_on_the_page_or_in_the_way_of_a_name() -> None:
+    made(signed_in(operator()), "weekly")
+    otto = signed_in(operator("otto"))
+    assert "weekly" not in text_of(otto.get("/account/"))
+    assert made(otto, "weekly").status_code == 200
 
 
 def test_a_revoked_token_is_refused_and_only_its_owner_revokes_it() -> None:
@@ -653,6 +685,10 @@ def test_an_admin_sees_no_check_no_token_and_no_admission() -> None:
     assert not re.search(r"/admin/probes/(check|detection|finding|apitoken|admission)/", index)
 
 
-def test_a_stopped_operator_is_listed_with_the_others(clerk: Client) -> None:
+def test_the_list_holds_operators_alone_and_the_stopped_too(clerk: Client) -> None:
     access.stop(operator())
-    assert "olga" in text_of(clerk.get(LIST))
+    visitor = User.objects.create_user("visitor")
+    page = text_of(clerk.get(LIST))
+    assert "olga" in page
+    assert "visitor" not in page
+    assert not LINK.search(text_of(act(clerk, "make_links", visitor)))
