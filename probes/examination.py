@@ -75,7 +75,6 @@ class Examination:
             self._found_here = []
             fresh = self._fresh()
         if not fresh and self._open == 0 and self.spend and self._working():
-            self.spend = False  # once
             fresh = self._unasked(self._spending())
         self._asked |= {str(a.call) for a in fresh}
         self._open += len(fresh)

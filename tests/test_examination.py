@@ -196,6 +196,18 @@ def test_what_a_claimed_list_says_oddly_is_noted_once() -> None:
     assert [[hint["slug"] for hint in f["hints"]] for f in findings if "hints" in f] == [["hint_unknown_model"]]
 
 
+def test_a_hint_is_evidence_and_no_verdict() -> None:
+    plain = {"object": "list", "data": [{"id": "acme-1"}]}
+    odd = {"object": "list", "data": [{"id": "gpt-99", "created": 5}] * 3}
+    (before, _calls, _findings), (after, _more, _found) = (
+        at_relay({"/v1/models": answer(200, listing)}) for listing in (plain, odd)
+    )
+    assert [slug for slug, _values in after.identity_evidence][-2:] == ["hint_unknown_model", "hint_created"]
+    assert dataclasses.replace(after, identity_evidence=[], models={}) == dataclasses.replace(
+        before, identity_evidence=[], models={}
+    )
+
+
 def test_an_official_list_gives_no_hints() -> None:
     listing = {"object": "list", "data": [{"id": "gpt-99-turbo"}]}
     findings, _calls = run(Examination(CATALOGUE, OPENAI, "", TODAY), lambda a: answer(200, listing, call=str(a.call)))
