@@ -18,6 +18,9 @@ CORE = {
     "seed",
     "terms",
     "paste",
+    "find",
+    "names",
+    "beside",
     "client",
     "evidence",
     "examination",
@@ -26,7 +29,7 @@ CORE = {
     "lab.recorded",
     "lab.server",
 }
-CORE |= {"coverage", "exports"}
+CORE |= {"coverage", "exports", "lanes", "hints", "openapi"}
 SHOWN = {"pages", "pages.page", "pages.provider_key_probes", "compare"}
 WORDS = {"words"}
 PURE = VALUES | CORE | SHOWN | WORDS
@@ -35,8 +38,9 @@ MAY_TRANSLATE = WORDS | SHOWN
 ONLY_WORDS_OF_DJANGO = {"django.utils.translation", "django.utils.functional"}
 
 # What is stored may use the core; the shell may use everything. Nothing looks upwards.
-STORED = {"forms", "models", "models.catalogue", "models.detection", "seal"}
-SHELL_ONLY = {"views", "urls", "worker", "burn", "store", "health", "public", "checks", "signals", "apps", "sow"}
+STORED = {"forms", "models", "models.access", "models.catalogue", "models.detection", "seal", "start"}
+SHELL_ONLY = {"views", "result_views", "api", "account", "access", "urls", "worker", "burn", "store", "results"}
+SHELL_ONLY |= {"health", "public", "checks", "signals", "apps", "sow"}
 
 
 def module_of(path: Path) -> str:
