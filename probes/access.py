@@ -131,13 +131,30 @@ def most_keys(request: HttpRequest) -> int:
 def admit(who: str, keys: int, *, operator: bool) -> None:
     """Note a submission against its quota, or raise Refused. Called within the transaction that stores it."""
     _one_at_a_time()
+    _within_quota(who, keys, operator)
+    _room_in_the_queue()
+    Admission.objects.create(who=who, keys=keys, at=timezone.now())
+
+
+def admit_start(who: str, further: int, *, operator: bool) -> None:
+    """The same when keys that waited are started: `further` of them go to one destination more than was counted."""
+    _one_at_a_time()
+    _room_in_the_queue()
+    if operator and further:
+        _within_quota(who, further, operator)
+        Admission.objects.create(who=who, keys=further, at=timezone.now())
+
+
+def _within_quota(who: str, keys: int, operator: bool) -> None:
     limit, cost = (settings.OPERATOR_KEYS, keys) if operator else (settings.ANONYMOUS_LIMIT, 1)
     if limit and (wait := _wait(who, limit - cost, operator)):
         raise Refused(429, wait)
+
+
+def _room_in_the_queue() -> None:
     waiting = Detection.objects.filter(state__in=(State.QUEUED, State.PROBING)).count()
     if waiting >= settings.QUEUE_KEYS:
         raise Refused(503, max(LEAST_WAIT, math.ceil(waiting / KEYS_PER_SECOND)))
-    Admission.objects.create(who=who, keys=keys, at=timezone.now())
 
 
 def _one_at_a_time() -> None:

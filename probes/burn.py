@@ -18,11 +18,11 @@ from django.utils import timezone
 from django_q.models import Failure
 
 from probes import seal
-from probes.models import Check, Detection, State
+from probes.models import Admission, Check, Detection, State
 
 log = logging.getLogger("testkey.burn")
 
-UNFINISHED = (State.QUEUED, State.PROBING, State.NEEDS_CHOICE)
+UNFINISHED = (State.READY, State.NEEDS_CHOICE, State.QUEUED, State.PROBING)
 
 
 def burn(check_ids: Iterable[int]) -> int:
@@ -36,6 +36,18 @@ def burn(check_ids: Iterable[int]) -> int:
     except DatabaseError as error:
         log.warning("rows of %d burned checks are not deleted yet: %s", len(ids), type(error).__name__)
         return 0
+
+
+def cancel(check_ids: Iterable[int]) -> None:
+    """End these checks' probing now: without the keys' data key no further call is sent. What was found stays."""
+    ids, now = list(check_ids), timezone.now()
+    for check_id in ids:
+        seal.destroy(seal.KEYS, check_id)
+    with transaction.atomic():
+        Check.objects.filter(pk__in=ids, cancelled_at=None).update(cancelled_at=now)
+        Check.objects.filter(pk__in=ids, key_destroyed_at=None).update(key_destroyed_at=now)
+        rows = Detection.objects.filter(check_of__in=ids, state__in=UNFINISHED)
+        rows.update(state=State.DONE, sealed_key=None, claim="", changed_at=now)
 
 
 def sweep() -> int:
@@ -58,7 +70,7 @@ def end_overdue() -> int:
     waiting = Detection.objects.filter(check_of__in=checks, state__in=UNFINISHED).exclude(pk__in=rows.values("pk"))
     for check_id in checks - set(waiting.values_list("check_of_id", flat=True)):
         seal.destroy(seal.KEYS, check_id)  # before any row is written: a full disk takes none
-    ended = rows.update(state=State.DONE, sealed_key=None, claim="")
+    ended = rows.update(state=State.DONE, sealed_key=None, claim="", changed_at=timezone.now())
     forget_keys(checks)
     return ended
 
@@ -102,4 +114,5 @@ def burn_task() -> None:
     truncate_log()
     drop_stale_data_keys()
     Failure.objects.all().delete()
+    Admission.purge()
     Session.objects.filter(expire_date__lt=timezone.now()).delete()

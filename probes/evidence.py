@@ -20,7 +20,7 @@ KEY_FORM = "the key's own form"
 
 Finding = dict[str, Any]
 """JSON-able: probe kind call status elapsed_ms request_id code message verdict cause evidence,
-and for the conclusion: accepted proves_key public models pays marks."""
+and for the conclusion: accepted proves_key spends public models pays marks hints attempts."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ def read(catalogue: Catalogue, sender: Sender | Protocol, probe: Probe, exchange
         "evidence": [e for r in probe.metrics for e in _evidence(catalogue, r, judged, exchange, good)],
         "accepted": accepted,
         "proves_key": probe.proves_key,
+        "spends": bool(probe.spends),
         "public": probe.public,
         "models": model_ids(probe, exchange) if good else None,
         "pays": _truth(probe.pays, exchange) if judged.matched else None,
@@ -213,27 +214,44 @@ def model_ids(probe: Probe, exchange: Exchange) -> list[str] | None:
     return list(dict.fromkeys(clip(i).removeprefix("models/") for i in ids[:MAX_MODELS] if isinstance(i, str) and i))
 
 
+CODES = (
+    ("error", "code"),
+    ("error", "status"),
+    ("error", "type"),
+    ("detail", "status"),
+    ("base_resp", "status_code"),
+    ("code",),
+    ("error_code",),
+)
+MESSAGES = (
+    ("error", "message"),
+    ("detail", "message"),
+    ("base_resp", "status_msg"),
+    ("message",),
+    ("detail",),
+    ("error",),
+    ("title",),
+)
+
+
 def said(exchange: Exchange) -> tuple[str | None, str | None]:
     """The sender's own machine word and first 200 characters, where the usual envelopes have them."""
-    code = _first(
-        exchange,
-        "body.error.code || body.error.status || body.error.type || body.detail.status || body.base_resp.status_code"
-        " || body.code || body.error_code",
-    )
-    message = _first(
-        exchange,
-        "body.error.message || body.detail.message || body.base_resp.status_msg || body.message || body.detail"
-        " || body.error || body.title",
-    )
+    code, message = _first(exchange.body, CODES), _first(exchange.body, MESSAGES)
     good = exchange.status is not None and exchange.status < 400
     if message is None and not good and exchange.body is None and exchange.text.strip():
         message = exchange.text.strip()
     return (clip(str(code), 64) if code is not None else None, clip(message) if isinstance(message, str) else None)
 
 
-def _first(exchange: Exchange, text: str) -> Any:
-    value = evaluate(text, exchange.view)
-    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+def _first(body: Any, places: tuple[tuple[str, ...], ...]) -> str | int | None:
+    """The first place that holds something. In Python, since every answer is asked and JMESPath is slow."""
+    for place in places:
+        value = body
+        for name in place:
+            value = value.get(name) if isinstance(value, dict) else None
+        if value not in (None, False, "", [], {}):
+            return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+    return None
 
 
 def _truth(text: str, exchange: Exchange) -> bool | None:

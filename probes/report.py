@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from probes import verdict, words
-from probes.evidence import Finding
+from probes.evidence import KEY_FORM, Finding
 from probes.examination import latest
 from probes.terms import Catalogue, Gateway, Provider, Sender
 from probes.verdict import Case, Conclusion
@@ -24,6 +24,11 @@ PUBLIC_FINDING = (
     "evidence",
 )
 
+PLACE = ("number", "line", "column", "length", "label")
+CHECK_STATES = ("waiting", "running", "done")
+DETECTION_STATES = ("ready", "needs_choice", "queued", "probing", "done")
+IDENTITY_STATES = ("proven", "consistent", "contradicted", "unproven")
+BALANCE, LIMITS = "balance-and-quota", "limit-matrix"
 MAX_ROUTES = 20
 ADDS_VERSION = "anthropic"  # clients of this protocol put the version behind an address by themselves
 
@@ -32,6 +37,7 @@ ADDS_VERSION = "anthropic"  # clients of this protocol put the version behind an
 class Examined:
     """One key as it stands now: what was stored of it, and its findings opened."""
 
+    number: int
     line: int
     label: str
     state: str
@@ -42,7 +48,10 @@ class Examined:
     key_destroyed_at: dt.datetime | None
     findings: list[Finding]
     interrupted: bool = False
+    cancelled: bool = False
     notices: tuple[str, ...] = ()
+    column: int = 0
+    length: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,14 +64,31 @@ class Reported:
     notices: tuple[str, ...]
 
 
-def report(catalogue: Catalogue, key: Examined) -> Reported:
+def concluded(catalogue: Catalogue, key: Examined) -> tuple[Case, Conclusion]:
+    """What the findings come to, without a word."""
     provider = catalogue.providers.get(key.provider)
-    findings = latest(key.findings)
-    case = Case(catalogue, provider, key.base_url, key.distinctive, findings, key.interrupted)
+    case = Case(
+        catalogue,
+        provider,
+        key.base_url,
+        key.distinctive,
+        latest(key.findings),
+        key.interrupted,
+        key.cancelled,
+    )
     done = verdict.conclude(case)
-    _put_in_order(findings, catalogue.gateways.get(done.gateway or "") or provider)
+    _put_in_order(case.findings, catalogue.gateways.get(done.gateway or "") or provider)
+    return case, done
+
+
+def report(catalogue: Catalogue, key: Examined) -> Reported:
+    case, done = concluded(catalogue, key)
+    provider, findings = case.provider, case.findings
     shown = {
+        "number": key.number,
         "line": key.line,
+        "column": key.column,
+        "length": key.length,
         "label": key.label,
         "state": key.state,
         "candidates": key.candidates,
@@ -76,6 +102,8 @@ def report(catalogue: Catalogue, key: Examined) -> Reported:
         "verdict": done.verdict,
         "cause": done.cause,
         "ability_to_pay": done.ability_to_pay,
+        "requests": requests(findings),
+        "tokens_spent": tokens_spent(findings),
         "key_destroyed_at": key.key_destroyed_at.isoformat() if key.key_destroyed_at else None,
         "findings": [{name: f[name] for name in PUBLIC_FINDING} for f in findings],
         "models": done.models,
@@ -87,7 +115,7 @@ def report(catalogue: Catalogue, key: Examined) -> Reported:
         "next_actions": [],
     }
     if key.state == "done":
-        shown["next_actions"] = [_action(slug, case, done, key.line) for slug in done.next_actions]
+        shown["next_actions"] = [_action(slug, case, done, key.number) for slug in done.next_actions]
     return Reported(shown, case, done, key.notices)
 
 
@@ -95,6 +123,67 @@ def _put_in_order(findings: list[Finding], sender: Sender | None) -> None:
     """As the catalogue lists the sender's probes, not as the answers happened to arrive; others last."""
     names = [probe.name for probe in sender.probes] if sender else []
     findings.sort(key=lambda f: names.index(f["probe"]) if f["probe"] in names else len(names))
+
+
+def requests(findings: list[Finding]) -> int:
+    """How many requests were made, with the second tries."""
+    return sum(f.get("attempts", 1) for f in findings if f["call"] != KEY_FORM)
+
+
+def tokens_spent(findings: list[Finding]) -> int:
+    """At most so many tokens were spent: one for each probe that spends."""
+    return sum(bool(f.get("spends")) for f in findings)
+
+
+def row(catalogue: Catalogue, key: Examined) -> dict[str, Any]:
+    """The key's row in the table of results: slugs and values, worded when it is shown."""
+    case, done = concluded(catalogue, key)
+    return {
+        **{name: getattr(key, name) for name in PLACE},
+        "provider": key.provider or None,
+        "base_url": key.base_url,
+        "gateway": done.gateway,
+        "origin": origin(case.provider, key.base_url, case.findings),
+        "host": host(case),
+        "identity": done.identity,
+        "other": other_sender(done),
+        "verdict": done.verdict,
+        "cause": done.cause,
+        "ability_to_pay": done.ability_to_pay,
+        "balance": [plain(e) for e in metrics_of(case, BALANCE)][:2],
+        "limits": [plain(e) for e in metrics_of(case, LIMITS)][:3],
+        "visible": done.models["visible"],
+        "covered": len(done.models["covered"]),
+        "next": done.next_actions[0] if done.next_actions else "",
+        "requests": requests(case.findings),
+        "tokens_spent": tokens_spent(case.findings),
+    }
+
+
+def waiting_row(key: Any, catalogue: Catalogue) -> dict[str, Any]:
+    """The same for a key of which nothing is known yet, from what was stored of it."""
+    provider = catalogue.providers.get(key.provider)
+    where = origin(provider, key.base_url, [])
+    said = {**{name: getattr(key, name) for name in PLACE}, "provider": key.provider or None, "base_url": key.base_url}
+    nothing = {"gateway": None, "verdict": "unknown", "cause": None, "ability_to_pay": "not_tested"}
+    none = {
+        "requests": 0,
+        "tokens_spent": 0,
+        "identity": "unproven",
+        "other": None,
+        "balance": [],
+        "limits": [],
+        "visible": None,
+        "covered": 0,
+        "next": "",
+    }
+    return {**said, **nothing, **none, "origin": where, "host": urlsplit(where or "").hostname or ""}
+
+
+def metrics_of(case: Case, capability: str) -> list[dict[str, Any]]:
+    """The facts of one capability that were read."""
+    names = {m.name for m in case.catalogue.shared.metrics if m.capability == capability}
+    return [e for f in case.findings for e in f["evidence"] if e["metric"] in names and e["value"] is not None]
 
 
 def silent(cause: str | None) -> bool:
@@ -108,14 +197,16 @@ def origin(provider: Provider | None, base_url: str, findings: list[Finding]) ->
         return base_url or None
     calls = [f["call"].partition(" ")[2] for f in findings if f["accepted"]]
     origins = list(provider.origins.values())
-    return next((o for o in origins if any(call.startswith(o + "/") for call in calls)), origins[0])
+    return next(
+        (o for o in origins if any(call.startswith(o + "/") for call in calls)), origins[0] if origins else None
+    )
 
 
-def host(reported: Reported) -> str:
+def host(case: Case) -> str:
     """The host that a verdict is about: the one that accepted, else that was asked."""
-    findings = reported.case.findings
+    findings = case.findings
     said = next((f for f in findings if f["accepted"]), None) or next((f for f in findings if f["proves_key"]), None)
-    url = said["call"].partition(" ")[2] if said else reported.json["origin"] or ""
+    url = said["call"].partition(" ")[2] if said else origin(case.provider, case.base_url, findings) or ""
     return urlsplit(url).hostname or ""
 
 
@@ -129,12 +220,11 @@ def of_check(
 ) -> tuple[dict[str, Any], list[Reported]]:
     """The whole document, and each key's report for the page."""
     reports = [report(catalogue, key) for key in keys]
-    running = any(key.state in ("queued", "probing") for key in keys)
     return {
         "check": {
             "created_at": created_at.isoformat(),
             "burns_at": burns_at.isoformat(),
-            "state": "running" if running else "done",
+            "state": state_of_check({key.state for key in keys}),
             "lab": lab,
         },
         "detections": [r.json for r in reports],
@@ -142,20 +232,27 @@ def of_check(
     }, reports
 
 
+def state_of_check(states: set[str]) -> str:
+    """waiting: nothing is under way, and keys wait for a start. Keys that need a choice hold nothing up."""
+    if states & {"queued", "probing"}:
+        return "running"
+    return "waiting" if "ready" in states else "done"
+
+
 # Next actions, and what each gives to take along
 
 
-def _action(slug: str, case: Case, done: Conclusion, line: int) -> dict[str, Any]:
+def _action(slug: str, case: Case, done: Conclusion, number: int) -> dict[str, Any]:
     label, reason = words.ACTIONS[slug]
     text = str(reason)
     if slug == "add-permission" and done.cause:
         text = words.cause_text(done.cause, done.verdict) or text
     if slug == "human-review":
         text = str(words.PATH_REASONS[next((r for _s, state, r in done.path if state != "yes"), "not_proved")])
-    return {"slug": slug, "label": str(label), "reason": text, "href": _href(slug, case, done, line)}
+    return {"slug": slug, "label": str(label), "reason": text, "href": _href(slug, case, done, number)}
 
 
-def _href(slug: str, case: Case, done: Conclusion, line: int) -> str | None:
+def _href(slug: str, case: Case, done: Conclusion, number: int) -> str | None:
     """An admin page, the provider's page where it is done, or the place on this page with something to copy."""
     provider, gateway = case.provider, case.catalogue.gateways.get(done.gateway or "")
     links = dict(gateway.links if gateway else provider.links if provider else {})
@@ -169,11 +266,11 @@ def _href(slug: str, case: Case, done: Conclusion, line: int) -> str | None:
         return links.get("keys")
     if slug == "change-region":
         return links.get("docs")
-    return f"#{take_along_id(slug, line)}"
+    return f"#{take_along_id(slug, number)}"
 
 
-def take_along_id(slug: str, line: int) -> str:
-    return f"line-{line}-{slug}"
+def take_along_id(slug: str, number: int) -> str:
+    return f"key-{number}-{slug}"
 
 
 def _config_link(provider: Provider | None, gateway: Gateway | None, base_url: str) -> str:
@@ -189,7 +286,7 @@ def take_along(reported: Reported) -> dict[str, str]:
     shown = reported.json
     texts = {
         "human-review": summary(reported),
-        "add-monitoring": f"*/15 * * * *  {_checkkey(reported)} --json < /path/to/the-key",
+        "add-monitoring": f"*/15 * * * *  {_checkkey(reported)} --format json < /path/to/the-key",
         "set-route": _route(reported),
         "wait": f"{_checkkey(reported)} < /path/to/the-key",
     }
@@ -270,7 +367,7 @@ def summary(reported: Reported) -> str:
         f"TestKey, key {shown['label']} (line {shown['line']})",
         f"Whose: {identity_text(reported)}",
         *(f"  - {text}" for text in shown["identity"]["evidence"]),
-        f"Verdict: {words.verdict_text(shown['verdict'], host(reported), silent(shown['cause']))}"
+        f"Verdict: {words.verdict_text(shown['verdict'], host(reported.case), silent(shown['cause']))}"
         + (f" ({shown['cause']})" if shown["cause"] else ""),
         f"Able to pay: {words.ABILITY_TO_PAY[shown['ability_to_pay']]}",
         "Path: " + ", ".join(f"{words.STEPS[s['step']]} {words.STEP_STATES[s['state']]}" for s in shown["path"]),
@@ -300,5 +397,9 @@ def identity_text(reported: Reported) -> str:
     """The identity as a sentence."""
     done, case = reported.conclusion, reported.case
     name = case.provider.name if case.provider else ""
-    other = next((v.get("software") or v.get("sender") for _s, v in done.identity_evidence if len(v) > 1), None)
-    return str(words.IDENTITIES[done.identity][0]) % {"name": name, "other": other or words.ANOTHER}
+    return str(words.IDENTITIES[done.identity][0]) % {"name": name, "other": other_sender(done) or words.ANOTHER}
+
+
+def other_sender(done: Conclusion) -> str | None:
+    """The software or sender that answered in place of the one claimed, where it is known."""
+    return next((v.get("software") or v.get("sender") for _s, v in done.identity_evidence if len(v) > 1), None)

@@ -7,6 +7,7 @@ it unreadable: in the database, its write-ahead log, dead rows and backups.
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 from typing import Any
@@ -44,6 +45,10 @@ def data_key(purpose: str, check_id: int) -> bytes:
     return bytes(key)
 
 
+def is_there(purpose: str, check_id: int) -> bool:
+    return _name(purpose, check_id) in caches["keys"]
+
+
 def destroy(purpose: str, check_id: int) -> None:
     caches["keys"].delete(_name(purpose, check_id))
 
@@ -57,17 +62,38 @@ def seal(key: bytes, plain: bytes, about: str) -> bytes:
 def _open(key: bytes, sealed: bytes, about: str) -> bytes:
     try:
         return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], about.encode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # also what is too short to be sealed
         raise Burned from None
 
 
-def seal_key(key: bytes, secret: Secret, check_id: int, line: int) -> bytes:
-    return seal(key, secret.reveal().encode(), f"key:{check_id}:{line}")
+def seal_key(key: bytes, secret: Secret, check_id: int, line: int, column: int) -> bytes:
+    return seal(key, secret.reveal().encode(), f"key:{check_id}:{line}:{column}")
 
 
-def open_key(key: bytes, sealed: bytes, check_id: int, line: int) -> Secret:
+def open_key(key: bytes, sealed: bytes, check_id: int, line: int, column: int) -> Secret:
     """Only `worker` calls this."""
-    return Secret(_open(key, sealed, f"key:{check_id}:{line}").decode())
+    return Secret(_open(key, sealed, f"key:{check_id}:{line}:{column}").decode())
+
+
+def fingerprint(word: str, secret: Secret) -> bytes:
+    """Of a key, under a word that is not stored: says whether two are the same, and nothing else."""
+    return hmac.digest(word.encode(), secret.reveal().encode(), "sha256")
+
+
+def seal_token(key: bytes, token: str, check_id: int) -> bytes:
+    return seal(key, token.encode(), f"token:{check_id}")
+
+
+def open_token(key: bytes, sealed: bytes, check_id: int) -> str:
+    return _open(key, sealed, f"token:{check_id}").decode()
+
+
+def seal_row(key: bytes, row: dict[str, Any], detection_id: int) -> bytes:
+    return seal(key, json.dumps(row).encode(), f"row:{detection_id}")
+
+
+def open_row(key: bytes, sealed: bytes, detection_id: int) -> dict[str, Any]:
+    return json.loads(_open(key, sealed, f"row:{detection_id}"))
 
 
 def seal_finding(key: bytes, finding: dict[str, Any], detection_id: int) -> bytes:

@@ -264,7 +264,7 @@ def _check_provider(provider: Provider, where: str) -> None:
         if probe.origin:
             _known(probe.origin, provider.origins, f"{where}: probes {probe.name!r}: origin")
     _unique([m.id for m in provider.models], f"{where}: models")
-    proves = any(p.proves_key for p in provider.probes)
+    proves = any(p.proves_key for p in provider.probes if not p.spends)
     if proves and provider.unprovable:
         raise SeedError(f"{where}: unprovable: a probe here proves a key")
     if not proves and not provider.unprovable and not provider.retired:
@@ -278,8 +278,8 @@ def check_probe(probe: Probe, where: str, read: set[str]) -> None:
     if not path.startswith("/") or "//" in path or re.search(r"[\\%\s]|/\.{1,2}(?:/|$)", path):
         raise SeedError(f"{where}: call: the path must begin with one slash, without dot segments and escapes")
     check_headers(probe.headers, where)
-    if probe.method == "POST" and not probe.read_only_post:
-        raise SeedError(f"{where}: call: a POST needs read_only_post = true, and a source that says so")
+    if probe.method == "POST" and probe.read_only_post == bool(probe.spends):  # it says one, never both
+        raise SeedError(f"{where}: call: a POST needs read_only_post = true, and a source that says so, or spends")
     for name in probe.variables:
         if name not in DAY_VARIABLES and name not in read:
             raise SeedError(f"{where}: call: {{{name}}} is neither a day nor a metric that a probe here reads")

@@ -1,132 +1,205 @@
-"""Putting a submission in, and taking its report out."""
+"""Putting a submission in, starting it, and finding it again."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable, Iterable
+from copy import copy
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from probes import evidence, report, seal, worker
+from probes import burn as burning
+from probes import evidence, seal, words, worker
 from probes.forms import Plan
 from probes.models import Check, Detection, State, current, hash_token
 from probes.models import Finding as FindingRow
+from probes.start import WAITING, Decision, Destination
 
 TOKEN_BYTES = 32
+DOUBLE = timedelta(seconds=10)  # the same form with the same paste within these is a double submit
 
 
-def submit(plan: Plan, owner: str) -> str:
-    """Store a plan's keys, sealed, with its task, in one transaction. Returns the token, which is stored hashed."""
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+def _any() -> None:
+    """Everyone is let in."""
+
+
+def _all(further: int) -> None:
+    """Everything is started."""
+
+
+class Submitted(NamedTuple):
+    token: str  # stored hashed, and sealed
+    owner: str  # of a double submit, who submitted first
+
+
+def submit(
+    plan: Plan, owner: str, submission: str = "", spend: bool = False, admit: Callable[[], None] = _any
+) -> Submitted:
+    """Store a plan's keys, sealed, with its tasks, in one transaction.
+
+    submission: a word that only a repetition of the same post brings; it makes no second check.
+    admit: called within the transaction; what it raises undoes all.
+    """
     now = timezone.now()
-    with transaction.atomic():
-        check = Check(
-            token_hash=hash_token(token),
-            owner=owner,
-            created_at=now,
-            burns_at=now + timedelta(seconds=settings.CHECK_SECONDS),
-            lab=bool(settings.LAB_URL),
-            refused=plan.refused,
+    mark = _mark(plan, submission) if submission else None
+    try:
+        with transaction.atomic():
+            if mark:
+                Check.objects.filter(submission=mark, created_at__lt=now - DOUBLE).update(submission=None)
+            twin = _twin(mark)
+            if twin:
+                return twin
+            admit()
+            return Submitted(_store(plan, owner, mark, spend, now), owner)
+    except IntegrityError:
+        twin = _twin(mark)  # was stored in the same moment
+        if twin:
+            return twin
+        raise
+
+
+def _twin(mark: str | None) -> Submitted | None:
+    earlier = Check.objects.live().filter(submission=mark).first() if mark else None
+    token = token_of(earlier) if earlier else None
+    return Submitted(token, earlier.owner) if earlier and token else None
+
+
+def _mark(plan: Plan, submission: str) -> str:
+    """Of this paste in this form. Keyed by a word that is not stored, so that no key can be tried against it."""
+    mac = hmac.new(submission.encode(), digestmod=hashlib.sha256)
+    for planned in plan.keys:
+        place = f"{planned.pasted.line}:{planned.pasted.column}:{planned.provider}:{planned.base_url}:"
+        mac.update(place.encode() + seal.fingerprint(submission, planned.pasted.secret))
+    return mac.hexdigest()
+
+
+def _store(plan: Plan, owner: str, mark: str | None, spend: bool, now: datetime) -> str:
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    check = Check(
+        token_hash=hash_token(token),
+        owner=owner,
+        submission=mark,
+        created_at=now,
+        burns_at=now + timedelta(seconds=settings.CHECK_SECONDS),
+        spend=spend,
+        lab=bool(settings.LAB_URL),
+        refused=plan.refused,
+    )
+    check.save()
+    seal.make_data_keys(check.pk)
+    check.sealed_token = seal.seal_token(seal.data_key(seal.RESULTS, check.pk), token, check.pk)
+    check.save(update_fields=["sealed_token"])
+    key = seal.data_key(seal.KEYS, check.pk)
+    rows = Detection.objects.bulk_create(
+        Detection(
+            check_of=check,
+            number=number,
+            line=planned.pasted.line,
+            column=planned.pasted.column,
+            length=planned.pasted.length,
+            label=planned.pasted.label,
+            sealed_key=seal.seal_key(key, planned.pasted.secret, check.pk, planned.pasted.line, planned.pasted.column),
+            candidates=list(planned.candidates),
+            shape=planned.pasted.match.shape.name if planned.pasted.match.shape else "",
+            distinctive=planned.pasted.match.distinctive,
+            notices=list(planned.pasted.notices),
+            provider=planned.provider,
+            base_url=planned.base_url,
+            state=planned.state,
+            queued_at=now if planned.state == State.QUEUED else None,
+            changed_at=now,
         )
-        check.save()
-        seal.make_data_keys(check.pk)
-        key = seal.data_key(seal.KEYS, check.pk)
-        rows = Detection.objects.bulk_create(
-            Detection(
-                check_of=check,
-                line=planned.pasted.line,
-                label=planned.pasted.label,
-                sealed_key=seal.seal_key(key, planned.pasted.secret, check.pk, planned.pasted.line),
-                candidates=list(planned.candidates),
-                shape=planned.pasted.match.shape.name if planned.pasted.match.shape else "",
-                distinctive=planned.pasted.match.distinctive,
-                notices=list(planned.pasted.notices),
-                provider=planned.provider,
-                base_url=planned.base_url,
-                state=planned.state,
-                queued_at=now if planned.state == State.QUEUED else None,
-            )
-            for planned in plan.keys
-            if planned.pasted.secret
-        )
-        _store_forms(check, dict(zip((row.line for row in rows), rows, strict=True)), plan)
-        _queue(sum(planned.state == State.QUEUED for planned in plan.keys))
+        for number, planned in enumerate(plan.keys, 1)
+    )
+    _store_forms(check, rows, plan)
+    queue(sum(planned.state == State.QUEUED for planned in plan.keys))
     return token
 
 
-def _store_forms(check: Check, rows: dict[int, Detection], plan: Plan) -> None:
+def _store_forms(check: Check, rows: list[Detection], plan: Plan) -> None:
     """What keys say of themselves is a finding like any other, known before anything is asked."""
-    key = seal.data_key(seal.RESULTS, check.pk)
-    for planned in plan.keys:
-        shape, row = planned.pasted.match.shape, rows[planned.pasted.line]
-        finding = evidence.read_form(current(), shape, planned.pasted.facts) if shape else None
+    key, catalogue = seal.data_key(seal.RESULTS, check.pk), current()
+    found = []
+    for row, planned in zip(rows, plan.keys, strict=True):
+        shape = planned.pasted.match.shape
+        finding = evidence.read_form(catalogue, shape, planned.pasted.facts) if shape and planned.pasted.facts else None
         if finding:
-            FindingRow.objects.create(detection=row, sealed=seal.seal_finding(key, finding, row.pk))
+            found.append(FindingRow(detection=row, sealed=seal.seal_finding(key, finding, row.pk)))
+    FindingRow.objects.bulk_create(found)
 
 
-def _queue(keys: int) -> None:
-    """One task for each batch of keys. The broker's row joins the transaction: no accepted check without its task."""
+def queue(keys: int) -> None:
+    """Tasks for so many keys. The broker's rows join the transaction: no accepted check without its task."""
     for _ in range(-(-keys // worker.BATCH)):
         async_task(worker.pump, save=False)
 
 
-def choose(check: Check, line: int, provider: str, base_url: str) -> bool:
-    """Send a key that waits for a choice. False if it no longer waits."""
+def start(
+    check: Check, decisions: list[Decision], left_out: set[int], spend: bool, admit: Callable[[int], None] = _all
+) -> int:
+    """Send what was decided, and drop what was left out. Returns how many keys were started, each once.
+
+    admit: called within the transaction with the number of copies that further destinations make.
+    """
+    now, started = timezone.now(), 0
     with transaction.atomic():
-        rows = Detection.objects.filter(check_of=check, line=line, state=State.NEEDS_CHOICE)
-        chosen = rows.update(provider=provider, base_url=base_url, state=State.QUEUED, queued_at=timezone.now())
-        if chosen:
-            _queue(1)
-    return bool(chosen)
+        admit(sum(len(d.numbers) * (len(d.destinations) - 1) for d in decisions))
+        waiting = Detection.objects.filter(check_of=check, state__in=WAITING)
+        if spend:
+            Check.objects.filter(pk=check.pk).update(spend=True)
+        if left_out:
+            _leave_out(check, waiting.filter(number__in=left_out))
+        for decision in decisions:
+            (provider, base_url), *others = decision.destinations
+            rows = waiting.filter(number__in=decision.numbers)
+            copies = list(rows) if others else []
+            started += rows.update(
+                provider=provider, base_url=base_url, state=State.QUEUED, queued_at=now, changed_at=now
+            )
+            started += _copy(check, copies, others, now)
+        queue(started)
+    if left_out:
+        burning.forget_keys([check.pk])
+    return started
 
 
-def find(token: str, owner: str | None) -> Check | None:
-    """The live check of this token and this owner; None for a wrong, a foreign and a burned one alike."""
-    if not owner:
+def _copy(check: Check, rows: list[Detection], places: list[Destination], now: datetime) -> int:
+    """The same keys at further destinations, as rows of their own. Their findings of form are not repeated."""
+    number = Detection.objects.filter(check_of=check).aggregate(last=Max("number"))["last"] or 0
+    copies = []
+    for provider, base_url in places:
+        for row in rows:
+            number += 1
+            row.pk, row.number, row.provider, row.base_url = None, number, provider, base_url
+            row.state, row.queued_at, row.changed_at = State.QUEUED, now, now
+            copies.append(copy(row))
+    return len(Detection.objects.bulk_create(copies))
+
+
+def _leave_out(check: Check, rows: QuerySet[Detection]) -> None:
+    """Told beside the lines that were not sent."""
+    lines = rows.values_list("line", flat=True)
+    check.refused = [*check.refused, *({"line": line, "reason": str(words.LEFT_OUT)} for line in lines)]
+    check.save(update_fields=["refused"])
+    rows.delete()
+
+
+def find(token: str, owners: Iterable[str]) -> Check | None:
+    """The live check of this token and one of these owners; None for a wrong, a foreign and a burned one alike."""
+    return Check.objects.live().filter(token_hash=hash_token(token), owner__in=list(owners)).first()
+
+
+def token_of(check: Check) -> str | None:
+    """A live check's token, for its owner's eyes; None once it is burned."""
+    try:
+        return seal.open_token(seal.data_key(seal.RESULTS, check.pk), bytes(check.sealed_token or b""), check.pk)
+    except seal.Burned:
         return None
-    return Check.objects.live().filter(token_hash=hash_token(token), owner=owner).first()
-
-
-def examined(check: Check) -> list[report.Examined]:
-    """Every key of a check with its findings opened. Raises seal.Burned once the data key is gone."""
-    key = seal.data_key(seal.RESULTS, check.pk)
-    rows = list(Detection.objects.filter(check_of=check))
-    findings: dict[int, list[dict[str, Any]]] = {row.pk: [] for row in rows}
-    for found in FindingRow.objects.filter(detection__check_of=check):
-        findings[found.detection_id].append(seal.open_finding(key, bytes(found.sealed), found.detection_id))
-    return [_examined(row, check, findings[row.pk]) for row in rows]
-
-
-def _examined(row: Detection, check: Check, findings: list[dict[str, Any]]) -> report.Examined:
-    """A row whose key must be dead by now is shown as ended, whether or not anyone has written that down."""
-    unfinished = row.state in (State.QUEUED, State.PROBING)
-    unasked = all(f["kind"] == "key_form" for f in findings) and _has_calls(row)
-    interrupted = (unfinished and row.overdue) or (row.state == State.DONE and unasked)
-    return report.Examined(
-        line=row.line,
-        label=row.label,
-        state=State.DONE.value if unfinished and row.overdue else str(row.state),
-        candidates=row.candidates,
-        distinctive=row.distinctive,
-        provider=row.provider,
-        base_url=row.base_url,
-        key_destroyed_at=check.key_destroyed_at,
-        findings=findings,
-        interrupted=interrupted,
-        notices=tuple(row.notices),
-    )
-
-
-def _has_calls(row: Detection) -> bool:
-    """Whether there was anything to ask: some providers have no free call at all."""
-    provider = current().providers.get(row.provider)
-    return bool(row.base_url) or provider is None or bool(provider.probes_for(row.shape))
-
-
-def document(check: Check) -> tuple[dict[str, Any], list[report.Reported]]:
-    """The check's JSON and its reports. Raises seal.Burned."""
-    return report.of_check(current(), examined(check), check.refused, check.created_at, check.burns_at, check.lab)

@@ -1,16 +1,20 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path, re_path
 
-from probes import account, public, views
+from probes import account, api, public, result_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("checks/", views.create, name="create"),
-    path("checks/<str:token>/", views.check, name="check"),
-    path("checks/<str:token>.json", views.check_json, name="check_json"),
-    path("checks/<str:token>/live/", views.live, name="live"),
-    path("checks/<str:token>/choose/", views.choose, name="choose"),
+    path("checks/<str:token>/", result_views.check, name="check"),
+    path("checks/<str:token>.json", result_views.check_json, name="check_json"),
+    path("checks/<str:token>/live/", result_views.live, name="live"),
+    path("checks/<str:token>/start/", views.start, name="start"),
+    path("checks/<str:token>/cancel/", views.cancel, name="cancel"),
     path("checks/<str:token>/burn/", views.burn, name="burn"),
+    path("checks/<str:token>/keys/<int:number>/", result_views.key, name="key"),
+    path("checks/<str:token>/compare/", result_views.compare, name="compare"),
+    path("checks/<str:token>/export/", result_views.export, name="export"),
     path("account/", account.account, name="account"),
     path("account/sign-in/", account.SignIn.as_view(), name="sign_in"),
     path("account/sign-out/", LogoutView.as_view(), name="sign_out"),
@@ -22,5 +26,8 @@ urlpatterns = [
     path("provider-key-probes/", public.page_index, name="index"),
     path("provider-key-probes/<slug:slug>/", public.public_page, name="public_page"),
     re_path(r"^en/(?P<path>.*)$", public.without_prefix),
+    path("api/checks/", api.checks, name="api_checks"),
+    path("api/checks/<str:token>/", api.check, name="api_check"),
+    path("api/openapi.json", api.description, name="openapi"),
     path("healthz", views.healthz, name="healthz"),
 ]

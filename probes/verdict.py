@@ -37,6 +37,7 @@ class Case:
     distinctive: bool
     findings: list[Finding]
     interrupted: bool = False
+    cancelled: bool = False
 
     @property
     def custom(self) -> bool:
@@ -64,6 +65,7 @@ def conclude(case: Case) -> Conclusion:
     verdict, cause = _verdict(case)
     gateway = _gateway(case) if case.custom else None
     identity, why = _custom_identity(case, gateway) if case.custom else _official_identity(case)
+    why += [(hint["slug"], hint) for finding in case.findings for hint in finding.get("hints", ())]
     pays, pay_evidence = _ability_to_pay(case.findings, verdict)
     if verdict == "active" and pays == "yes" and cause is None and _low_balance(case.findings):
         cause = "low_balance"
@@ -104,7 +106,7 @@ def _verdict(case: Case) -> tuple[str, str | None]:
         )
     causes = [f["cause"] for f in case.findings if f["proves_key"]] or [f["cause"] for f in case.findings]
     if case.interrupted and not causes:
-        return "unknown", "interrupted"
+        return "unknown", "cancelled" if case.cancelled else "interrupted"
     if not case.custom and case.provider and case.provider.unprovable and (causes or not case.provider.probes):
         return "unknown", "unprovable"
     return "unknown", causes[0] if causes else None
@@ -321,7 +323,10 @@ _STEP_RULES = {
 }
 
 # Causes that pass by themselves: asking again later may tell more.
-NO_ANSWER = ("timeout", "dns", "tls", "refused", "reset", "blocked", "bad_http", "interrupted")
+NO_ANSWER = (
+    *("timeout", "dns", "tls", "refused", "reset", "blocked", "unreachable", "bad_http"),
+    *("interrupted", "cancelled", "not_asked"),
+)
 PASSING = (*NO_ANSWER, "provider_error", "overloaded", "rate_limited_by_address", "other_region_silent")
 
 _BY_VERDICT = {

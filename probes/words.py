@@ -24,11 +24,14 @@ FAULTS: dict[str, Word] = {
     "several": _("it is more than one key; put each on a line of its own."),
     "checksum": _("its checksum does not fit: a character is wrong or missing."),
     "retired": "%(detail)s",
+    "unread": _("so much stands before it that it was not read, nor what follows; paste the part with the keys."),
     "repeated": _("it is the same key as line %(detail)s."),
     "wrong_provider": _("it has the shape of a key of %(detail)s, not of the provider that you chose."),
 }
+LEFT_OUT: Word = _("you left it out.")
 NOTICES: dict[str, Word] = {
     "invisible": _("Invisible characters that came with the copy were dropped."),
+    "base_url_refused": _("It stood beside a base URL that cannot be asked from here."),
 }
 BASE_URL_FAULTS: dict[str, Word] = {
     "scheme": _("The base URL must begin with https://."),
@@ -39,6 +42,7 @@ BASE_URL_FAULTS: dict[str, Word] = {
     "address": _("The base URL must name a host, not an address."),
     "dotless": _("The base URL's host needs a dot: a name that is known on the internet."),
     "special_name": _("The base URL's host is a name for private use; a host that is known on the internet is needed."),
+    "own_name": _("The base URL is this site itself."),
     "path": _("The base URL's path may not hold “..”, “.” or “//”."),
     "other_provider": _("This base URL is %(detail)s's own; choose that provider, or none."),
 }
@@ -57,6 +61,24 @@ VERDICTS: dict[str, tuple[Word, str, str]] = {
     "unknown": (_("Could not tell"), "?", "unknown"),
 }
 SILENT: Word = _("Provider did not answer")
+# The same in a table, where the host has a column of its own.
+SHORT_VERDICTS: dict[str, Word] = {slug: word for slug, (word, _shape, _tone) in VERDICTS.items()} | {
+    "active": _("Accepted"),
+    "invalid": _("Refused"),
+}
+# Keys without a verdict yet, beside those: as VERDICTS.
+STANDINGS: dict[str, tuple[Word, str, str]] = {
+    "running": (_("Running"), "…", "unknown"),
+    "waiting": (_("Not started"), "–", "plain"),
+}
+VERDICT_GROUPS: dict[str, Word] = {"accepted": _("All accepted"), "refused": _("All refused")}
+
+# What is announced of a check as a whole.
+STATUS: dict[str, Word] = {
+    "running": _("Checking. Findings appear as they arrive."),
+    "waiting": _("Nothing is sent before you start it."),
+    "done": _("Done."),
+}
 
 IDENTITIES: dict[str, tuple[Word, str]] = {
     "proven": (_("It is %(name)s"), "yes"),
@@ -75,6 +97,21 @@ IDENTITY_EVIDENCE: dict[str, Word] = {
     "sender": _("%(host)s answers as %(sender)s: %(mark)s."),
     "denial": _("%(host)s answers as %(provider)s never does: %(mark)s."),
     "no_mark": _("%(host)s shows neither what software it runs nor who answers behind it."),
+    "hint_owner": _(
+        "%(host)s says that %(owner)s owns models that are known from others alone (%(count)s): %(examples)s."
+    ),
+    "hint_one_owner": _(
+        "%(host)s names %(owner)s as the owner of all its models (%(total)s); of others alone are known %(count)s: "
+        "%(examples)s."
+    ),
+    "hint_other_owner": _("%(host)s names others as the owners of %(claim)s's models (%(count)s): %(examples)s."),
+    "hint_unknown_model": _(
+        "%(host)s lists models by %(claim)s's names of which we know nothing (%(count)s): %(examples)s."
+    ),
+    "hint_context": _("%(host)s gives models other context windows than are known (%(count)s): %(examples)s."),
+    "hint_created": _(
+        "%(host)s says that all its models (%(total)s) were made at one instant, on %(day)s, as a generated list does."
+    ),
 }
 
 ANOTHER: Word = _("another sender")
@@ -91,7 +128,10 @@ CAUSES: dict[str, Word] = {
     "redirected": _("The host sent us elsewhere; keys do not follow redirects."),
     "blocked": _("The host's address is private or reserved; nothing was sent."),
     "bad_http": _("The answer broke the rules of HTTP."),
+    "unreachable": _("The host could not be reached, or is none that keys are sent to."),
     "interrupted": _("The probing was interrupted. Nothing is known of the key; check it again."),
+    "cancelled": _("The check was cancelled before this key was asked about. Nothing is known of it."),
+    "not_asked": _("The host asked us to wait for longer than a key may live here."),
     "unrecognised_answer": _("The answer fits nothing that is documented."),
     "provider_error": _("The provider has a fault of its own."),
     "overloaded": _("The provider is overloaded."),

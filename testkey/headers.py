@@ -46,7 +46,8 @@ class NoTokens(logging.Filter):
     """Log lines without the tokens of results, which stand in addresses."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = re.sub(r"/checks/[\w-]+", "/checks/[token]", record.getMessage())
+        message = re.sub(r"/checks/[\w-]+", "/checks/[token]", record.getMessage())
+        record.msg = re.sub(r"/account/reset/[\w-]+/[\w-]+", "/account/reset/[link]", message)
         record.args = ()
         return True
 

@@ -89,6 +89,7 @@ SECRET_KEY = env("TESTKEY_SECRET_KEY") or secret_key(DATA_DIR / "secret-key")
 
 CHECK_SECONDS = 300  # results burn this long after submit, exactly
 KEY_SECONDS = 60  # a key that is being probed lives no longer than this after it was queued
+PASTE_BYTES = 1024 * 1024
 MAX_KEYS = 1000  # of one check
 ANONYMOUS_KEYS = MAX_KEYS if LOCAL else env_int("TESTKEY_ANONYMOUS_KEYS", 5)  # of one who has not signed in
 ANONYMOUS_LIMIT = 0 if LOCAL else env_int("TESTKEY_ANONYMOUS_LIMIT", 10)  # his checks in WINDOW_SECONDS; 0 = any
@@ -225,8 +226,8 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env("TESTKEY_MAIL_FROM")
 
 # Bounds on what is posted; uploads stay in memory.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # a list of 100 models with prices; a provider with its probes
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a paste, URL-encoded
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000  # a thousand keys under review; a list of 100 models with prices
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
 # With no-referrer, Chromium posts `Origin: null` and Django refuses the burn button.

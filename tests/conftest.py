@@ -148,11 +148,13 @@ def disk(shipped_file: Path, tmp_path: Path, django_db_blocker: Any) -> Iterator
 
 @pytest.fixture
 def check(client: Client, queued: list[Callable[[], None]]) -> Callable[..., tuple[str, dict[str, Any]]]:
-    """Submit keys through the form, run the queue, and give (address, JSON)."""
+    """Submit keys through the form, start what is clear, run the queue, and give (address, JSON)."""
 
     def submit(keys: str, **fields: str) -> tuple[str, dict[str, Any]]:
         response = client.post("/checks/", {"keys": keys, **fields})
         assert response.status_code == 303, response.content.decode()
+        if models.Detection.objects.filter(state=models.State.READY).exists():
+            client.post(f"{response['Location']}start/")
         while queued:
             queued.pop(0)()
         return response["Location"], client.get(response["Location"].rstrip("/") + ".json").json()

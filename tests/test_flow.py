@@ -15,7 +15,7 @@ from probes.lab.recorded import ANY_KEY, Recorded
 from probes.lab.server import Server
 from probes.management.commands.proof import free_port
 from probes.models import Check, Detection, Finding, current
-from probes.paste import lines
+from probes import find
 from tests.conftest import lab_of, shipped_records
 
 FINE_GRAINED = "hf_TestKeyLabFineGrained0000000000000"
@@ -250,7 +250,7 @@ def test_all_recorded_answers_of_a_sender_give_the_public_shape(lab: Server, che
 
 
 def test_every_key_of_the_lab_can_be_pasted() -> None:
-    faults = {(r.slug, r.key): p.fault for r in shipped_records() for p in lines(r.key, current()) if r.key != ANY_KEY}
+    faults = {(r.slug, r.key): p.fault for r in shipped_records() for p in find.keys(r.key, current()) if r.key != ANY_KEY}
     assert {where: fault for where, fault in faults.items() if fault} == {}
 
 

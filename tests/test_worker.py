@@ -10,7 +10,6 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from django.utils import timezone
 
-from probes import burn, store, worker
+from probes import burn, models, store, worker
 from probes.examination import Examination
 from probes.lab.server import Server
 from probes.management.commands.proof import wait_for
-from probes.models import Check, Detection, Finding, Heartbeat, State
+from probes.models import CatalogueState, Check, Detection, Finding, Provider, State
 from tests.conftest import Clock, lab_of, shipped_records
 from tests.test_flow import FINE_GRAINED, NO_CREDIT, RESTRICTED, SHARED, Queue, Submit, json_of, run
 
@@ -35,7 +34,9 @@ pytestmark = pytest.mark.django_db
 def waiting(owner: str, count: int) -> list[int]:
     """So many keys of an owner that wait; their rows hold nothing."""
     check = Check.objects.create(token_hash=f"{owner}-{time.monotonic_ns()}", owner=owner)
-    rows = [Detection(check_of=check, line=n, label=owner, queued_at=timezone.now()) for n in range(1, count + 1)]
+    rows = [
+        Detection(check_of=check, number=n, line=n, label=owner, queued_at=timezone.now()) for n in range(1, count + 1)
+    ]
     return [row.pk for row in Detection.objects.bulk_create(rows)]
 
 
@@ -46,30 +47,42 @@ def test_owners_take_turns() -> None:
     waiting("many", 200)
     waiting("few", 3)
     waiting("one", 1)
-    claimed = worker.claim_next("a")
-    assert len(claimed) == worker.BATCH
+    claimed = worker.claim_next("a", 50)
+    assert len(claimed) == 50
     assert Counter(row.label for row in claimed) == {"many": 46, "few": 3, "one": 1}
 
 
-def test_a_lone_owner_gets_the_whole_batch() -> None:
+def test_one_key_beside_a_thousand_is_in_the_next_claim() -> None:
+    waiting("many", 1000)
+    worker.claim_next("a", 384)
+    waiting("one", 1)
+    assert "one" in [row.label for row in worker.claim_next("a", worker.ALWAYS)]
+
+
+def test_a_lone_owner_gets_all_that_is_taken() -> None:
     waiting("many", 70)
-    assert len(worker.claim_next("a")) == 50
-    assert len(worker.claim_next("b")) == 20
-    assert worker.claim_next("c") == []
+    assert len(worker.claim_next("a", 50)) == 50
+    assert len(worker.claim_next("b", 50)) == 20
+    assert worker.claim_next("c", 50) == []
+
+
+def test_a_host_that_bears_one_call_has_one_worker_at_a_time() -> None:
+    Provider.objects.filter(slug="huggingface").update(concurrency=1)
+    CatalogueState.bump()
+    models.forget()
+    Detection.objects.filter(pk__in=waiting("narrow", 3)).update(provider="huggingface")
+    waiting("other", 2)
+    assert len(worker.claim_next("a", 1)) == 1
+    assert {row.label for row in worker.claim_next("b", 50)} == {"other"}
+    assert {row.label for row in worker.claim_next("a", 50)} == {"narrow"}
 
 
 def test_a_claim_holds_only_what_it_took_itself() -> None:
     waiting("one", 3)
-    first, second = worker.claim_next("a"), worker.claim_next("b")
+    first, second = worker.claim_next("a", 50), worker.claim_next("b", 50)
     assert len(first) == 3
     assert second == []
     assert all((row.state, row.claim) == (State.PROBING, "a") for row in first)
-
-
-def test_a_claim_is_the_workers_sign_of_life() -> None:
-    waiting("one", 1)
-    worker.claim_next("a")
-    assert timezone.now() - Heartbeat.objects.get(name="worker").at < timedelta(seconds=5)
 
 
 def test_what_waits_for_a_choice_or_is_about_to_die_is_not_claimed(at: Clock) -> None:
@@ -77,7 +90,7 @@ def test_what_waits_for_a_choice_or_is_about_to_die_is_not_claimed(at: Clock) ->
     at(site.KEY_SECONDS - worker.MARGIN)
     undecided = waiting("undecided", 1)
     Detection.objects.filter(pk__in=undecided).update(state=State.NEEDS_CHOICE)
-    assert worker.claim_next("a") == []
+    assert worker.claim_next("a", 50) == []
 
 
 CLAIMER = """
@@ -85,7 +98,6 @@ import sys, time, pathlib, django
 django.setup()
 from probes import worker
 from probes.models import Detection
-worker.BATCH = 7
 ready, go = map(pathlib.Path, sys.argv[1:])
 ready.touch()
 while not go.exists():
@@ -93,7 +105,7 @@ while not go.exists():
 turn, empty = 0, 0
 while empty < 3:
     turn += 1
-    rows = worker.claim_next(f"{ready.name}-{turn}")
+    rows = worker.claim_next(f"{ready.name}-{turn}", 7)
     empty = 0 if rows else empty + 1
     for row in rows:
         print(row.pk)
@@ -141,14 +153,16 @@ def test_a_task_delivered_twice_finds_nothing(lab: Server, client: Client, queue
 def test_a_task_has_no_arguments(monkeypatch: pytest.MonkeyPatch, lab: Server, client: Client) -> None:
     calls: list[tuple[Any, ...]] = []
     monkeypatch.setattr(store, "async_task", lambda *args, **options: calls.append((args, options)))
-    client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{SHARED}"})
+    client.post("/checks/", {"keys": FINE_GRAINED})
     assert calls == [((worker.pump,), {"save": False})]
 
 
-@pytest.mark.parametrize(("keys", "tasks"), [(1, 1), (50, 1), (0, 0)])
+@pytest.mark.parametrize(("keys", "tasks"), [(1, 1), (250, 1), (251, 2), (0, 0)])
 def test_there_is_a_task_for_each_batch(lab: Server, client: Client, queued: Queue, keys: int, tasks: int) -> None:
     lines = [f"hf_{n:034}" for n in range(1, keys + 1)] or [SHARED]
-    client.post("/checks/", {"keys": "\n".join(lines)})
+    url = client.post("/checks/", {"keys": "\n".join(lines)})["Location"]
+    if keys > 1:
+        client.post(f"{url}start/")
     assert len(queued) == tasks
 
 
@@ -248,8 +262,8 @@ def test_a_call_that_would_outlive_its_key_is_not_made(
     url = client.post("/checks/", {"keys": FINE_GRAINED})["Location"]
     claim = worker.claim_next
 
-    def slow_claim(name: str) -> list[Detection]:
-        rows = claim(name)
+    def slow_claim(name: str, most: int) -> list[Detection]:
+        rows = claim(name, most)
         at(site.KEY_SECONDS - worker.MARGIN)
         return rows
 

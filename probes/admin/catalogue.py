@@ -30,7 +30,7 @@ PROBE_FIELDS: Any = (
 
 # What decides who receives a key, and in what call.
 SHAPE_MOVES = ("kind", "pattern", "refuse", "enabled")
-PROBE_MOVES = ("call", "origin", "headers", "body", "read_only_post", "sends_key", "shapes")
+PROBE_MOVES = ("call", "origin", "headers", "body", "read_only_post", "spends", "sends_key", "shapes")
 
 
 class ShapesOf(PartInline, admin.StackedInline):

@@ -33,7 +33,8 @@ class Check(models.Model):
     token_hash = models.CharField(max_length=64, unique=True)
     sealed_token = models.BinaryField(null=True)  # for the owner's list of running checks
     owner = models.CharField(max_length=64, db_index=True)
-    submission = models.CharField(max_length=64, null=True, unique=True)  # so that a double submit makes one check
+    # So that a double submit makes one check; null, since many checks may have none.
+    submission = models.CharField(max_length=64, null=True, unique=True)  # noqa: DJ001
     created_at = models.DateTimeField(default=timezone.now)
     burns_at = models.DateTimeField(db_index=True, default=five_minutes_from_now)
     key_destroyed_at = models.DateTimeField(null=True)

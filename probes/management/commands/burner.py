@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 from django.utils import timezone
 
-from probes import burn, health
+from probes import burn, health, worker
 from probes.models import Heartbeat
 
 log = logging.getLogger("testkey.burner")
@@ -54,6 +54,7 @@ class Loop:
         Heartbeat.beat("burner")
 
     def look_at_the_queue(self) -> None:
+        worker.wake()
         if stuck_is_news():
             log.warning("the queue hangs: keys wait and no worker takes them")
             Heartbeat.beat("stuck")

@@ -30,6 +30,7 @@ def text(catalogue: seed.Catalogue) -> str:
     found |= {word for m in catalogue.shared.metrics for word in (m.label, m.unit)}
     for sender in (*catalogue.providers.values(), *catalogue.gateways.values()):
         found |= {w.reason for w in sender.not_exposed} | {s.refuse for s in sender.key_shapes}
+        found |= {p.spends for p in sender.probes}
         if isinstance(sender, seed.Provider):
             found |= {sender.unprovable, sender.retired}
     lines = [f"    _({quoted(word)}),\n" for word in sorted(found - {""})]
