@@ -2,92 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from probes.management.commands.proof import Stand
+from tests.browser.conftest import WIDTHS, Watched
 from tests.test_flow import FINE_GRAINED, NO_CREDIT, RELAY, RELAY_URL, RESTRICTED, SHARED
 
-BETWEEN = 400  # ms that the lab takes for an answer, so that the page is seen before it
-WIDTHS: list[ViewportSize] = [{"width": 1280, "height": 900}, {"width": 390, "height": 800}]
 HUGGING_FACE = "/provider-key-probes/huggingface-inventory-fit/"
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if not CHROMIUM and not os.environ.get("CI"):
-    pytest.skip("no Chromium on this machine: nothing was tried in a browser", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM:
-        pytest.fail("CI has no Chromium: the browser tests may not be skipped there", pytrace=False)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def stand(browser: Browser) -> Iterator[Stand]:
-    with Stand("--lab-delay", str(BETWEEN)) as running:
-        yield running
-
-
-class Watched:
-    """A visitor's browser. It notes whatever a page complains of, and whom it asks but us."""
-
-    def __init__(self, context: BrowserContext, url: str) -> None:
-        self.context, self.url = context, url
-        self.complaints: list[str] = []
-        self.strangers: list[str] = []
-        context.on("console", lambda m: self.complain(m.text, m.location["url"]) if m.type != "log" else None)
-        context.on("weberror", lambda e: self.complaints.append(str(e.error)))
-        context.on("request", lambda r: self.asks(r.url))
-        self.page: Page = context.new_page()
-
-    def complain(self, text: str, place: str) -> None:
-        # Chromium reports the page of what was burned: it is a 404.
-        if not ("404" in text and "/checks/" in place):
-            self.complaints.append(f"{place}: {text}")
-
-    def asks(self, url: str) -> None:
-        if not url.startswith((f"{self.url}/", "data:")):
-            self.strangers.append(url)
-
-    def submit(self, keys: str, base_url: str = "") -> str:
-        """Paste and press the button. The address of the result."""
-        self.page.goto(f"{self.url}/")
-        self.page.get_by_label("Keys").fill(keys)
-        if base_url:
-            self.page.get_by_label("Base URL").fill(base_url)
-        self.page.get_by_role("button", name="Check", exact=True).click()
-        self.page.wait_for_url(re.compile("/checks/[^/]+/$"))
-        return self.page.url
-
-    def done(self) -> None:
-        self.page.get_by_role("status").filter(has_text="Done.").wait_for(timeout=15_000)
-
-
-@pytest.fixture
-def visit(browser: Browser, stand: Stand) -> Iterator[Callable[..., Watched]]:
-    opened: list[Watched] = []
-
-    def visit(**options: Any) -> Watched:
-        opened.append(Watched(browser.new_context(**({"viewport": WIDTHS[0]} | options)), stand.url))
-        return opened[-1]
-
-    yield visit
-    for watched in opened:
-        watched.context.close()
-        assert not watched.complaints
-        assert not watched.strangers
 
 
 def text(page: Page) -> str:
@@ -148,7 +74,7 @@ def test_a_shared_key_is_chosen_and_then_asked(visit: Callable[..., Watched], st
     expect(page.get_by_role("heading", name="Which provider?")).to_be_visible()
     assert stand.asked()["keys"].get("api.deepseek.com", 0) == before
     page.get_by_label("Or it is a key of").select_option("deepseek")
-    page.get_by_role("button", name="Send it there").click()
+    page.get_by_role("button", name="Start: 1 key").click()
     seen.done()
     expect(page.get_by_text("It is DeepSeek").first).to_be_visible()
     assert stand.asked()["keys"]["api.deepseek.com"] > before
@@ -157,10 +83,11 @@ def test_a_shared_key_is_chosen_and_then_asked(visit: Callable[..., Watched], st
 def test_a_choice_in_the_making_survives_the_findings_of_others(visit: Callable[..., Watched]) -> None:
     seen = visit()
     seen.submit(f"{FINE_GRAINED}\n{SHARED}")
+    seen.page.get_by_role("button", name="Start: 1 key").click()
+    seen.page.locator("summary", has_text="1 key waits for your start").click()
     field = seen.page.get_by_label("It came with a base URL")
     field.fill("https://relay.example")
-    expect(seen.page.get_by_text("It is Hugging Face Router").first).to_be_visible()
-    seen.done()
+    expect(seen.page.locator("#key-1")).to_contain_text("It is Hugging Face Router")
     assert field.input_value() == "https://relay.example"
     expect(field).to_be_focused()
 
@@ -216,16 +143,6 @@ def test_another_browser_sees_nothing(visit: Callable[..., Watched]) -> None:
     assert "Burned, or not yours" in text(stranger.page)
 
 
-def test_going_back_to_the_form_brings_no_key_to_the_server_again(visit: Callable[..., Watched]) -> None:
-    seen = visit()
-    seen.page.goto(f"{seen.url}/")
-    seen.page.get_by_label("Keys").fill("this is no key")
-    seen.page.get_by_role("button", name="Check", exact=True).click()
-    expect(seen.page.get_by_role("alert")).to_contain_text("Nothing was sent")
-    assert seen.page.get_by_label("Keys").input_value() == ""
-    seen.complaints = [c for c in seen.complaints if "422" not in c]  # Chromium reports the status
-
-
 # Without scripts
 
 
@@ -235,7 +152,7 @@ def test_everything_works_without_scripts(visit: Callable[..., Watched]) -> None
     url = seen.submit(f"{FINE_GRAINED}\n{SHARED}\nthis is no key")
     assert "Line 3: not sent" in text(page)
     page.get_by_label("Or it is a key of").select_option("deepseek")
-    page.get_by_role("button", name="Send it there").click()
+    page.get_by_role("button", name="Start").click()
     assert page.url == url
     for _ in range(20):
         follow = page.get_by_role("link", name="Show the latest")
@@ -247,8 +164,9 @@ def test_everything_works_without_scripts(visit: Callable[..., Watched]) -> None
     assert "Done." in whole
     assert "It is Hugging Face Router" in whole
     assert "It is DeepSeek" in whole
-    page.get_by_text("Copy summary, without the key").first.click()
-    expect(page.locator(".summary-block pre").first).to_be_visible()
+    page.locator("th.label a").first.click()
+    page.get_by_text("Copy summary, without the key").click()
+    expect(page.locator(".summary-block pre")).to_be_visible()
     page.get_by_role("button", name="Burn now").click()
     assert "Burned, or not yours" in text(page)
     page.go_back()
@@ -313,6 +231,8 @@ def test_results_fit_and_are_legible(visit: Callable[..., Watched]) -> None:
     seen = visit()
     seen.submit("\n".join([FINE_GRAINED, RESTRICTED, NO_CREDIT, SHARED, "this is no key"]))
     assert_looks(seen.page)
+    seen.page.get_by_label("Or it is a key of").select_option("deepseek")
+    seen.page.get_by_role("button", name="Start").click()
     seen.done()
     assert_looks(seen.page)
     seen.submit(RELAY, RELAY_URL)
@@ -332,7 +252,7 @@ def test_the_form_is_worked_by_keyboard_alone(visit: Callable[..., Watched]) -> 
         if page.evaluate("document.activeElement.name") == "keys":
             break
     page.keyboard.type(FINE_GRAINED)
-    for _ in range(3):
+    while page.evaluate("document.activeElement.tagName") != "BUTTON":
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/checks/[^/]+/$"))
