@@ -1,9 +1,10 @@
 """The only module that opens a socket: one bounded, guarded call becomes one redacted Exchange.
 
-Redirects, cookies, proxies and netrc are off. A call ends at its wall-clock deadline whatever
-the other side does, reads at most MAX_WIRE and MAX_DECODED bytes, and dials only an address
-that `guard` allows. Whatever the HTTP library raises becomes a named cause (FAILURES) before
-anyone can print it: its own texts carry the key.
+No redirect is followed; there are no cookies, no proxies, no netrc. A call ends at its wall-clock
+deadline whatever the other side does, reads at most MAX_WIRE and MAX_DECODED bytes, and dials only
+an address that `guard` allows. Whatever the HTTP library raises becomes a named cause (FAILURES)
+before anyone can print it: its own texts carry the key. A quiet call tells nothing of a host that
+it could not speak to.
 """
 
 from __future__ import annotations
@@ -13,23 +14,22 @@ import heapq
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
-import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util.connection import create_connection
 
 from probes import guard
 from probes.exchange import Exchange
@@ -38,25 +38,37 @@ from probes.terms import AUTH_SCHEMES
 
 DEADLINE = 10.0  # seconds of wall clock for a whole call
 DNS_SECONDS = 3.0
+QUIET_SECONDS = 5.0  # what a quiet call takes when no connection comes to stand, whatever the reason
 MAX_WIRE = 1024 * 1024
 MAX_DECODED = 2 * 1024 * 1024
-POOL_SIZE = 64
+POOL_SIZE = 256  # connections that are kept for one host
+IDLE_SECONDS = 30.0  # after which a host's connections are closed
 USER_AGENT = "TestKey/1 (read-only key check)"
-FAILURES = ("timeout", "dns", "tls", "refused", "reset", "too_large", "not_json", "redirected", "blocked", "bad_http")
-
-
+FAILURES = (
+    *("timeout", "dns", "tls", "refused", "reset", "too_large", "not_json", "redirected", "blocked", "bad_http"),
+    "unreachable",
+)
+HEADERS = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 WITHOUT_KEY = " (without the key)"
+
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # what is no plain ASCII may not come out as it went in
+_NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 
 @dataclass(frozen=True)
 class Call:
-    """What is to be asked. `url` never holds the key; `auth` names the scheme that attaches it, "" sends none."""
+    """What is to be asked. `url` never holds the key; `auth` names the scheme that attaches it, "" sends none.
+
+    quiet: an operator named the host, who is not to learn which hosts and ports there are around us: refused, closed,
+    filtered, without a name, private or not who it says it is are one failure, "unreachable", after one time.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: str = ""
     body: Any = None
+    quiet: bool = False
 
     @property
     def host(self) -> str:
@@ -75,26 +87,17 @@ class Failure(Exception):
 
 
 class Client:
-    """Sends calls over pooled connections, one pool per host. Make it after a fork; share it between threads.
+    """Sends calls over pooled connections, one pool per origin. Make it after a fork; share it between threads.
 
     lab_url: a loopback address to which every call goes instead ("" = none).
-    private: origins that may resolve to private addresses.
+    private: origins that may resolve to private addresses. No call to them, or to the lab, is quiet.
     """
 
     def __init__(self, lab_url: str = "", private: tuple[str, ...] = ()) -> None:
-        self.lab_url = lab_url
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers = requests.structures.CaseInsensitiveDict(
-            {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
-        )
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.mount("https://", GuardedAdapter())
-        self._session.mount("http://", NoAdapter())
-        for origin in (lab_url, *private):
-            if origin:
-                # With the slash: a prefix that is mounted also fits names that only begin so.
-                self._session.mount(f"{origin.rstrip('/')}/", PlainAdapter())
+        self.lab_url = lab_url.rstrip("/")
+        self._private = {origin.rstrip("/") for origin in (lab_url, *private) if origin}
+        self._pools: OrderedDict[str, tuple[float, urllib3.HTTPConnectionPool]] = OrderedDict()
+        self._pools_lock = threading.Lock()
 
     def send(
         self, call: Call, secret: Secret | None, seconds: float = DEADLINE, others: Iterable[Secret] = ()
@@ -105,54 +108,112 @@ class Client:
         """
         started = time.monotonic()
         try:
-            with _watchdog.until(started + seconds):
-                return self._send(call, secret, started, seconds, others)
-        except Exception as error:
-            cause = "timeout" if time.monotonic() - started >= seconds else cause_of(error)
-            return Exchange(call=str(call), failure=cause, elapsed_ms=_ms(started))
+            origin, target = _parts(self._address(call.url))
+        except ValueError:
+            return Exchange(str(call), failure="bad_http")
+        quiet = call.quiet and origin not in self._private
+        patience = min(seconds, QUIET_SECONDS) if quiet else seconds
+        with _watchdog.until(started + patience, started + seconds) as held:
+            try:
+                return self._send(call, origin, target, secret, held, others)
+            except Exception as error:
+                failed = error
+        if quiet and not held.connected:
+            time.sleep(max(0.0, started + patience - time.monotonic()))
+            return Exchange(str(call), failure="unreachable", elapsed_ms=round(patience * 1000))
+        cause = "timeout" if time.monotonic() >= held.ends else cause_of(failed)
+        return Exchange(str(call), failure=cause, elapsed_ms=_ms(started))
 
     def _send(
-        self, call: Call, secret: Secret | None, started: float, seconds: float, others: Iterable[Secret]
+        self, call: Call, origin: str, target: str, secret: Secret | None, held: Held, others: Iterable[Secret]
     ) -> Exchange:
-        headers = dict(call.headers)
-        if secret and call.auth:
-            name, form = AUTH_SCHEMES[call.auth]
-            headers[name] = form.format(secret.reveal())
-        if call.body is not None:
-            headers["Content-Type"] = "application/json"
-        with self._session.request(
+        response = self._pool(origin).urlopen(
             call.method,
-            self._address(call.url),
-            headers=headers,
-            data=None if call.body is None else json.dumps(call.body),
-            timeout=seconds,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            if 300 <= response.status_code < 400:
-                return Exchange(str(call), response.status_code, failure="redirected", elapsed_ms=_ms(started))
-            if response.status_code < 200:  # the true answer is yet to come, on a line that nobody may use again
+            target,
+            headers=_headers(call, secret),
+            body=None if call.body is None else json.dumps(call.body),
+            timeout=held.ends - held.started,
+            retries=_NO_RETRIES,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+        )
+        try:
+            if 300 <= response.status < 400:
+                return Exchange(str(call), response.status, failure="redirected", elapsed_ms=_ms(held.started))
+            if response.status < 200:  # the true answer is yet to come, on a line that nobody may use again
                 raise Failure("bad_http")
             raw = _body(response)
-            if time.monotonic() - started >= seconds:  # what the watchdog cut off looks like an end
+            if time.monotonic() >= held.ends:  # what the watchdog cut off looks like an end
                 raise Failure("timeout")
-            return Exchange.of(str(call), secret, response.status_code, response.headers, raw, _ms(started), others)
+            headers = dict(response.headers.itermerged())
+            return Exchange.of(str(call), secret, response.status, headers, raw, _ms(held.started), others)
+        finally:
+            response.close()  # unless it was read to its end, which has given the connection back
+            response.release_conn()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Shared by all connections: it takes 45 ms of CPU to make."""
+        context = ssl.create_default_context(cafile=certifi.where())
+        context.sslsocket_class = WatchedSocket
+        return context
 
     def _address(self, url: str) -> str:
         return f"{self.lab_url}/{url.removeprefix('https://')}" if self.lab_url else url
+
+    def _pool(self, origin: str) -> urllib3.HTTPConnectionPool:
+        """The connections to an origin; those that nobody has used for long are closed on the way."""
+        now = time.monotonic()
+        with self._pools_lock:
+            _used, pool = self._pools.pop(origin, (now, None))
+            pool = pool or self._new_pool(origin)
+            self._pools[origin] = now, pool
+            while next(iter(self._pools.values()))[0] < now - IDLE_SECONDS:
+                self._pools.popitem(last=False)[1][1].close()
+        return pool
+
+    def _new_pool(self, origin: str) -> urllib3.HTTPConnectionPool:
+        private, parts = origin in self._private, urlsplit(origin)
+        if parts.scheme == "http" and private:
+            return PlainPool(parts.hostname or "", parts.port, maxsize=POOL_SIZE)
+        if parts.scheme != "https":  # plain http is not spoken to the world
+            raise Failure("blocked")
+        kind = PlainTLSPool if private else GuardedPool
+        host = parts.hostname or ""
+        return kind(host, parts.port, maxsize=POOL_SIZE, ssl_context=self._tls, cert_reqs="CERT_REQUIRED")
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """(origin, path and query)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}", (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _headers(call: Call, secret: Secret | None) -> dict[str, str]:
+    own = dict(call.headers)
+    if secret and call.auth:
+        name, form = AUTH_SCHEMES[call.auth]
+        own[name] = form.format(secret.reveal())
+    if call.body is not None:
+        own["Content-Type"] = "application/json"
+    if not all(_HEADER_VALUE.fullmatch(value) for value in own.values()):
+        raise Failure("bad_http")
+    given = {name.lower() for name in own}
+    return {name: value for name, value in HEADERS.items() if name.lower() not in given} | own
 
 
 def _ms(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
 
 
-def _body(response: requests.Response) -> bytes:
+def _body(response: urllib3.BaseHTTPResponse) -> bytes:
     """The decoded body. Raises Failure("too_large") past either bound."""
     parts, size = [], 0
-    while chunk := response.raw.read(64 * 1024, decode_content=True):
+    while chunk := response.read(64 * 1024, decode_content=True):
         parts.append(chunk)
         size += len(chunk)
-        if size > MAX_DECODED or response.raw.tell() > MAX_WIRE:
+        if size > MAX_DECODED or response.tell() > MAX_WIRE:
             raise Failure("too_large")
     return b"".join(parts)
 
@@ -163,7 +224,7 @@ _CAUSES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((ConnectionRefusedError, urllib3.exceptions.NewConnectionError), "refused"),  # the latter is a TimeoutError, too
     ((TimeoutError, urllib3.exceptions.TimeoutError), "timeout"),
     ((ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead), "reset"),
-    ((http.client.HTTPException, urllib3.exceptions.HTTPError, requests.RequestException, ValueError), "bad_http"),
+    ((http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError), "bad_http"),
     ((OSError,), "refused"),
 )
 
@@ -185,23 +246,24 @@ def cause_of(error: BaseException) -> str:
 
 # Name to address: resolved once, judged, dialled as judged.
 
-_resolver = ThreadPoolExecutor(32, thread_name_prefix="resolve")
-_lookups: dict[str, Future[list[Any]]] = {}
+# Names that operators brought wait in a line of their own: their name servers may be made to be slow.
+_resolvers = {quiet: ThreadPoolExecutor(64, thread_name_prefix="resolve") for quiet in (False, True)}
+_lookups: dict[tuple[str, bool], Future[list[Any]]] = {}
 _lookups_lock = threading.RLock()  # a lookup that is done at once calls back in the same thread
 
 
-def resolve(host: str, port: int) -> list[str]:
+def resolve(host: str, port: int, quiet: bool = False) -> list[str]:
     """All addresses of a name. One that is not allowed blocks the whole answer. Raises Failure.
 
     The closing dot keeps search domains out. The resolver of libc has no deadline of its own.
     """
     name = host.rstrip(".") + "."
     with _lookups_lock:  # one question at a time for a name: a slow name server holds one thread, not all
-        asked = _lookups.get(name)
+        asked = _lookups.get((name, quiet))
         if asked is None or asked.done():
-            asked = _resolver.submit(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
-            _lookups[name] = asked
-            asked.add_done_callback(lambda done: _lookups.pop(name, None))
+            asked = _resolvers[quiet].submit(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
+            _lookups[name, quiet] = asked
+            asked.add_done_callback(lambda done: _lookups.pop((name, quiet), None))
     try:
         found = asked.result(min(DNS_SECONDS, _watchdog.left()))
     except (OSError, UnicodeError, TimeoutError):
@@ -212,8 +274,30 @@ def resolve(host: str, port: int) -> list[str]:
     return addresses
 
 
+def connect(address: str, port: int, options: Iterable[Any] | None) -> socket.socket:
+    """A socket to this very address, within the time that this thread's call has left: no resolver is asked again."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        for option in options or ():
+            sock.setsockopt(*option)
+        sock.settimeout(_watchdog.left())
+        sock.connect((address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class WatchedSocket(ssl.SSLSocket):
+    """Shows itself to the watchdog before its handshake, which may drip: it has taken the plain socket away."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        _watchdog.watch(self)
+        super().do_handshake(block)
+
+
 class Watched:
-    """A connection that shows its socket to the watchdog: before a handshake (it may drip) and at each request."""
+    """A connection that shows its socket to the watchdog, new or kept."""
 
     sock: Any
 
@@ -226,8 +310,7 @@ class Watched:
         return super()._new_conn()  # type: ignore[misc]
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock:
-            _watchdog.watch(self.sock)
+        _watchdog.connected(self.sock)
         super().request(*args, **kwargs)  # type: ignore[misc]
 
 
@@ -235,11 +318,11 @@ class GuardedConnection(Watched, HTTPSConnection):
     def _dial(self) -> socket.socket:
         """The first of the judged addresses that takes the call."""
         port = self.port or 443
-        addresses = resolve(self._dns_host, port)
+        addresses = resolve(self._dns_host, port, _watchdog.quiet())
         while True:
             address = addresses.pop(0)
             try:
-                return create_connection((address, port), _watchdog.left(), socket_options=self.socket_options)
+                return connect(address, port, self.socket_options)
             except OSError:
                 if not addresses:
                     raise
@@ -265,49 +348,15 @@ class PlainTLSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = PlainTLSConnection
 
 
-class PooledAdapter(HTTPAdapter):
-    def __init__(self) -> None:
-        super().__init__(pool_connections=256, pool_maxsize=POOL_SIZE, max_retries=0)
-
-
-class PlainAdapter(PooledAdapter):
-    """For the lab, and for private gateways that this site's operator allows: no address is judged."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": PlainTLSPool}
-
-
-class GuardedAdapter(PooledAdapter):
-    """HTTPS to judged addresses over one shared TLS context; requests' own costs 45 ms of CPU a connection."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        self.context = ssl.create_default_context(cafile=certifi.where())
-        super().init_poolmanager(*args, ssl_context=self.context, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"https": GuardedPool}
-
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        parts = urlsplit(request.url)
-        host = {"scheme": "https", "host": parts.hostname, "port": parts.port or 443}
-        return host, {"ssl_context": self.context, "cert_reqs": "CERT_REQUIRED"}
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        conn.cert_reqs = "CERT_REQUIRED"
-
-
-class NoAdapter(HTTPAdapter):
-    """Plain http is not spoken to the world."""
-
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        raise Failure("blocked")
-
-
 @dataclass
 class Held:
-    """The sockets of one call, until it is over."""
+    """One call until it is over. It must be connected at `due`, which then becomes `ends`."""
 
-    deadline: float
-    sockets: list[socket.socket] = field(default_factory=list)
+    due: float
+    ends: float
+    started: float = field(default_factory=time.monotonic)
+    sock: socket.socket | None = None
+    connected: bool = False
     over: bool = False
 
 
@@ -315,7 +364,7 @@ class Watchdog:
     """Shuts a call's socket down at its deadline. A timeout of the HTTP library is per read, and a drip defeats it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
+        self._lock = threading.Condition(threading.Lock())
         self._due: list[tuple[float, int, Held]] = []
         self._call = threading.local()
         self._thread: threading.Thread | None = None
@@ -323,40 +372,56 @@ class Watchdog:
         self._count = 0
 
     @contextlib.contextmanager
-    def until(self, deadline: float) -> Iterator[None]:
-        held = Held(deadline)
+    def until(self, due: float, ends: float) -> Iterator[Held]:
+        held = Held(due, ends)
         self._call.held = held
         with self._lock:
             self._start()
-            self._count += 1
-            heapq.heappush(self._due, (deadline, self._count, held))
-            self._lock.notify()
+            self._push(held)
+            if self._due[0][2] is held:
+                self._lock.notify()
         try:
-            yield
+            yield held
         finally:
             self._call.held = None
-            with self._lock:
+            with self._lock:  # from here on the connection may be another call's
                 held.over = True
-                while held.sockets:
-                    held.sockets.pop().close()
+                held.sock = None
 
     def left(self) -> float:
-        """Seconds until this thread's call must be over. Raises Failure("timeout") when none are left."""
-        held = getattr(self._call, "held", None)
-        seconds = held.deadline - time.monotonic() if held else DEADLINE
+        """Seconds until this thread's call must be over, or connected. Raises Failure("timeout") when none are left."""
+        held = self._held()
+        seconds = held.due - time.monotonic() if held else DEADLINE
         if seconds <= 0:
             raise Failure("timeout")
         return seconds
 
+    def quiet(self) -> bool:
+        """Whether this thread's call has less time to connect than in all."""
+        held = self._held()
+        return bool(held and held.due < held.ends)
+
     def watch(self, sock: socket.socket) -> None:
-        """Hold a duplicate: wrapping a socket in TLS takes the first one away from us."""
-        held = getattr(self._call, "held", None)
-        if held is None:
-            return
-        copy = socket.socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
-        with self._lock:
-            held.sockets.append(copy)
-        self.left()
+        if held := self._held():
+            with self._lock:
+                held.sock = sock
+            self.left()
+
+    def connected(self, sock: socket.socket | None) -> None:
+        """This thread's call may speak from now on. sock: None where the request itself connects."""
+        if held := self._held():
+            with self._lock:
+                held.sock = sock
+                held.due = held.ends
+            held.connected = True
+            self.left()
+
+    def _held(self) -> Held | None:
+        return getattr(self._call, "held", None)
+
+    def _push(self, held: Held) -> None:
+        self._count += 1
+        heapq.heappush(self._due, (held.due, self._count, held))
 
     def _start(self) -> None:
         if self._thread is None or self._pid != os.getpid():
@@ -368,9 +433,12 @@ class Watchdog:
         with self._lock:
             while True:
                 while self._due and (self._due[0][2].over or self._due[0][0] <= time.monotonic()):
-                    for sock in heapq.heappop(self._due)[2].sockets:
-                        with contextlib.suppress(OSError):
-                            sock.shutdown(socket.SHUT_RDWR)
+                    held = heapq.heappop(self._due)[2]
+                    if not held.over and held.due > time.monotonic():
+                        self._push(held)  # it was connected meanwhile
+                    elif held.sock:
+                        with contextlib.suppress(OSError):  # not SSLSocket's own, which would let it go on in clear
+                            socket.socket.shutdown(held.sock, socket.SHUT_RDWR)
                 self._lock.wait(self._due[0][0] - time.monotonic() if self._due else None)
 
 

@@ -45,11 +45,12 @@ def address_allowed(text: str) -> bool:
     )
 
 
-def base_url(text: str, private: tuple[str, ...] = ()) -> str:
+def base_url(text: str, private: tuple[str, ...] = (), own: tuple[str, ...] = ()) -> str:
     """The base URL in its one spelling, without a closing slash. Raises BaseUrlError.
 
     One expression is the only parser, so that what is judged is what is dialled.
     private: origins that the operator of this site allows although they are private.
+    own: this site's own names; a leading dot means all below it, too.
     """
     text = text.strip()
     origin = _origin(text)
@@ -68,7 +69,15 @@ def base_url(text: str, private: tuple[str, ...] = ()) -> str:
     if port and int(port) != 443:
         raise BaseUrlError("port")
     _check_host(host)
+    if any(_names(name, host) for name in own):
+        raise BaseUrlError("own_name")
     return f"https://{host}{_checked_path(found[3] or '')}"
+
+
+def _names(own: str, host: str) -> bool:
+    """Whether a name of this site, perhaps with a port or for all below it, is this host's."""
+    name = own.lower().partition(":")[0].rstrip(".")
+    return host == name.removeprefix(".") or (name.startswith(".") and host.endswith(name))
 
 
 def _checked_path(path: str) -> str:

@@ -36,10 +36,12 @@ class Heard:
 
 
 @contextlib.contextmanager
-def serving(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Heard]:
+def serving(
+    script: Script, tls: ssl.SSLContext | None = None, address: tuple[str, int] = ("127.0.0.1", 0)
+) -> Iterator[Heard]:
     """`script(connection, heard)` speaks on each connection; it ends when it returns."""
     heard = Heard()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(address, backlog=256)
     heard.port = listener.getsockname()[1]
 
     def speak(connection: Any) -> None:
@@ -87,6 +89,16 @@ def answers(*wholes: bytes) -> Script:
         for whole in wholes:
             if not listen(connection, heard):
                 return
+            connection.sendall(whole)
+
+    return script
+
+
+def always(whole: bytes) -> Script:
+    """Say these bytes to every request, on a connection that is kept."""
+
+    def script(connection: Any, heard: Heard) -> None:
+        while listen(connection, heard):
             connection.sendall(whole)
 
     return script

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gc
 import gzip
 import http.client
 import json
 import logging
+import os
 import socket
 import ssl
 import struct
@@ -14,7 +16,11 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,10 +29,10 @@ import pytest
 
 from probes import client as client_module
 from probes import guard
-from probes.client import FAILURES, Call, Client, resolve
+from probes.client import FAILURES, MAX_WIRE, Call, Client, resolve
 from probes.exchange import REDACTED, Exchange
 from probes.secret import Secret
-from tests.servers import Heard, Script, answers, certificate, listen, response, serving
+from tests.servers import Heard, Script, always, answers, certificate, listen, response, serving
 
 KEY = "sk-TestKeyFake-0aB1cD2eF3gH4iJ5kL6mN7oP8"
 SECONDS = 0.25
@@ -346,7 +352,7 @@ def test_whatever_the_library_raises_becomes_a_cause(monkeypatch: pytest.MonkeyP
         def fail(*_: Any, error: BaseException = error, **__: Any) -> None:
             raise error
 
-        monkeypatch.setattr(client._session, "request", fail)
+        monkeypatch.setattr(client, "_pool", fail)
         found = client.send(Call("GET", f"https://{NAME}/"), Secret(KEY), 2)
         assert found.failure in FAILURES
         assert KEY not in repr(found)
@@ -421,6 +427,78 @@ def test_two_calls_to_a_host_share_a_connection() -> None:
     assert heard.connects == 1
 
 
+@pytest.mark.parametrize("name", ["user-agent", "ACCEPT", "Accept-Encoding"])
+def test_a_probe_s_own_header_stands_in_place_of_ours(name: str) -> None:
+    with serving(answers(response())) as heard:
+        origin = f"http://127.0.0.1:{heard.port}"
+        Client(private=(origin,)).send(Call("GET", f"{origin}/", {name: "own"}), None, 5)
+    lines = [line for line in heard.all.split(b"\r\n") if line.lower().startswith(name.lower().encode() + b":")]
+    assert lines == [f"{name}: own".encode()]
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\n b", "a\x00b", "é", " a", "a ", ""])
+def test_a_header_that_would_not_arrive_as_it_is_sends_nothing(value: str) -> None:
+    with serving(answers(response())) as heard:
+        origin = f"http://127.0.0.1:{heard.port}"
+        found = Client(private=(origin,)).send(Call("GET", f"{origin}/", {"x-own": value}), None, 5)
+        assert (found.failure, heard.connects) == ("bad_http", 0)
+
+
+@pytest.mark.parametrize("url", ["https://[::1/", "https:///v1", "https://a.dev:99999/", "https://a.dev:x/", "", "//a"])
+def test_an_address_that_is_none_raises_nothing(url: str) -> None:
+    assert Client().send(Call("GET", url, auth="bearer"), Secret(KEY), 2).failure in ("bad_http", "blocked")
+
+
+# What is kept open
+
+
+def open_files() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not tell how many files are open")
+def test_two_thousand_calls_of_every_kind_leave_no_file_open() -> None:
+    large = response(b" " * (MAX_WIRE + 70_000))
+    scripts = [always(response()), answers(response()), answers(b""), always(response(b"", "302 X")), answers(large)]
+    before = open_files()
+    with ExitStack() as servers:
+        origins = [f"http://127.0.0.1:{servers.enter_context(serving(script)).port}" for script in scripts]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            origins.append(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        client = Client(private=tuple(origins))
+        calls = [Call("GET", f"{origins[i % 6 if i % 40 == 4 or i % 6 != 4 else 0]}/") for i in range(2000)]
+        send = partial(client.send, secret=Secret(KEY))
+        with ThreadPoolExecutor(16) as threads:
+            found = Counter(x.failure for x in threads.map(send, calls))
+        assert set(found) == {"", "reset", "redirected", "too_large", "refused"}
+        assert open_files() - before < 6 * 16 * 2  # kept connections, and the servers' ends of them
+    del client, send
+    for _ in range(50):
+        if open_files() <= before:
+            break
+        time.sleep(0.1)
+    assert open_files() <= before
+
+
+def test_connections_that_nobody_has_used_for_long_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def script(connection: Any, heard: Heard) -> None:
+        always(response())(connection, heard)
+        ended.set()
+
+    with serving(script) as first, serving(always(response())) as second:
+        origins = [f"http://127.0.0.1:{heard.port}" for heard in (first, second)]
+        client = Client(private=tuple(origins))
+        client.send(Call("GET", f"{origins[0]}/"), None, 5)
+        client.send(Call("GET", f"{origins[1]}/"), None, 5)
+        assert not ended.wait(0.2)
+        monkeypatch.setattr(client_module, "IDLE_SECONDS", 0.0)
+        client.send(Call("GET", f"{origins[1]}/"), None, 5)
+        assert ended.wait(5)
+
+
 def test_the_lab_gets_every_call_with_its_host_in_the_path() -> None:
     with serving(answers(response())) as heard:
         lab = Client(lab_url=f"http://127.0.0.1:{heard.port}")
@@ -455,11 +533,11 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What would be dialled; every call is refused."""
     found: list[tuple[str, int]] = []
 
-    def create_connection(address: tuple[str, int], *_: Any, **__: Any) -> None:
-        found.append(address)
+    def connect(address: str, port: int, *_: Any) -> None:
+        found.append((address, port))
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(client_module, "create_connection", create_connection)
+    monkeypatch.setattr(client_module, "connect", connect)
     return found
 
 
@@ -549,12 +627,10 @@ def on_loopback(monkeypatch: pytest.MonkeyPatch, resolving: Callable[..., list[s
 
 
 @pytest.fixture
-def trusting(tls: tuple[ssl.SSLContext, str]) -> Iterator[Client]:
+def trusting(tls: tuple[ssl.SSLContext, str]) -> Client:
     client = Client()
-    adapter: Any = client._session.get_adapter("https://x.dev/")
-    adapter.context.load_verify_locations(tls[1])
-    yield client
-    client._session.close()
+    client._tls.load_verify_locations(tls[1])
+    return client
 
 
 @pytest.mark.usefixtures("on_loopback")

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 import random
 import string
 import time
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from probes.exchange import MAX_DEPTH, MAX_TEXT, REDACTED, WINDOW, Exchange, Redactor, clip, parse_json
+from probes.exchange import (
+    LONGEST_WAIT,
+    MAX_DEPTH,
+    MAX_TEXT,
+    REDACTED,
+    WINDOW,
+    Exchange,
+    Redactor,
+    Traces,
+    clip,
+    parse_json,
+)
 from probes.secret import Secret
 
 KEY = "sk-TestKeyFake+0aB1/cD2eF3gH4iJ5kL6mN7oP8=="
@@ -120,6 +135,99 @@ def test_the_longest_key_and_the_largest_answer_take_no_seconds() -> None:
     started = time.process_time()
     assert exchange(body, key=key).body[-1] == REDACTED
     assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize("size", [1, 300], ids=["one key", "many keys"])
+def test_whatever_an_echo_makes_of_any_key_has_a_mark_by_which_it_is_found(size: int) -> None:
+    """The quick look that nearly every text ends with may overlook nothing."""
+    keys = [f"sk-TestKeyFake+{n:03d}aB1/cD2eF3gH4iJ5kL6mN7oP8{n:03d}==" for n in range(size)]
+    redact = Redactor(*(Secret(key) for key in keys))
+    for key in {keys[0], keys[-1]}:
+        traces = Traces(key)
+        assert len(traces._forms) > 15
+        assert all(any(mark in form for mark in traces.marks) for form in traces._forms)
+        for text in [*traces._forms, *(key[i : i + WINDOW] for i in range(len(key) - WINDOW + 1))]:
+            assert redact(f"a {text} b") == f"a {REDACTED} b"
+
+
+@settings(deadline=None)  # a loaded machine
+@given(
+    st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=WINDOW, max_size=60),
+    st.text(max_size=30),
+    st.data(),
+)
+def test_no_window_of_any_key_stays_in_any_text(key: str, around: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(key) - WINDOW))
+    end = data.draw(st.integers(start + WINDOW, len(key)))
+    clean = Redactor(Secret(key))(f"{around}{key[start:end]}{around}{key}")
+    assert not any(key[i : i + WINDOW] in clean for i in range(len(key) - WINDOW + 1)) or key in REDACTED
+
+
+def test_a_host_that_answers_with_all_its_keys_costs_no_minutes() -> None:
+    keys = [f"sk-TestKeyFake-{n:04d}-aB1cD2eF3gH4iJ5kL6mN7oP8" for n in range(400)]
+    raw = json.dumps([keys, "x" * 1_500_000]).encode()
+    started = time.process_time()
+    found = Exchange.of("GET x", None, 200, {}, raw, 1, [Secret(key) for key in keys])
+    assert time.process_time() - started < 5
+    assert (found.failure, found.body, found.text, found.headers) == ("too_large", None, "", {})
+
+
+# When to come back
+
+NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "30"}, 30),
+        ({"retry-after": " 1.5 "}, 1.5),
+        ({"Retry-After": "0"}, 0),
+        ({"Retry-After-Ms": "250"}, 0.25),
+        ({"Retry-After": "30", "retry-after-ms": "250"}, 0.25),
+        ({"Retry-After": "30", "retry-after-ms": "soon"}, 30),
+        ({"Retry-After": "Tue, 24 Nov 2026 12:00:20 GMT"}, 20),
+        ({"Retry-After": "Tue, 24 Nov 2026 11:00:00 GMT"}, None),
+        ({"Retry-After": "Tue, 24 Nov 2093 11:00:00 GMT"}, None),
+        ({"Retry-After": "31622401"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "1e3"}, None),
+        ({"Retry-After": "٣"}, None),
+        ({"Retry-After": "9" * 500}, None),
+        ({"Retry-After": "1, 2"}, None),
+        ({"Retry-After": "Tue, 99 Nov 2026 12:00:20 GMT"}, None),
+        ({"Retry-After": ""}, None),
+        ({}, None),
+    ],
+)
+def test_the_time_to_come_back_is_read(
+    headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", NOW.timestamp)
+    assert exchange("{}", 429, headers).retry_after == seconds
+
+
+@settings(deadline=None)
+@given(st.text(), st.sampled_from(["Retry-After", "retry-after-ms"]))
+def test_whatever_is_said_of_the_time_to_come_back_is_a_number_of_seconds_or_nothing(said: str, name: str) -> None:
+    seconds = exchange("{}", 429, {name: said}).retry_after
+    assert seconds is None or 0 <= seconds <= LONGEST_WAIT
+
+
+@settings(deadline=None)
+@given(st.floats(0, LONGEST_WAIT).map(lambda n: round(n, 3)))
+def test_a_plain_number_of_seconds_is_itself(seconds: float) -> None:
+    assert exchange("{}", 429, {"Retry-After": f"{seconds:.3f}"}).retry_after == pytest.approx(seconds)
+
+
+@settings(deadline=None)
+@given(st.integers(1, LONGEST_WAIT - 1))
+def test_a_date_is_so_many_seconds_from_now(seconds: int) -> None:
+    said = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds), usegmt=True)
+    found = exchange("{}", 429, {"Retry-After": said}).retry_after
+    assert found is None or abs(found - seconds) < 5
 
 
 # JSON
