@@ -113,7 +113,7 @@ class Client:
             return Exchange(str(call), failure="bad_http")
         quiet = call.quiet and origin not in self._private
         patience = min(seconds, QUIET_SECONDS) if quiet else seconds
-        with _watchdog.until(started + patience, started + seconds) as held:
+        with _watchdog.until(started + patience, started + seconds, quiet) as held:
             try:
                 return self._send(call, origin, target, secret, held, others)
             except Exception as error:
@@ -354,6 +354,7 @@ class Held:
 
     due: float
     ends: float
+    quiet: bool
     started: float = field(default_factory=time.monotonic)
     sock: socket.socket | None = None
     connected: bool = False
@@ -372,8 +373,8 @@ class Watchdog:
         self._count = 0
 
     @contextlib.contextmanager
-    def until(self, due: float, ends: float) -> Iterator[Held]:
-        held = Held(due, ends)
+    def until(self, due: float, ends: float, quiet: bool) -> Iterator[Held]:
+        held = Held(due, ends, quiet)
         self._call.held = held
         with self._lock:
             self._start()
@@ -397,9 +398,9 @@ class Watchdog:
         return seconds
 
     def quiet(self) -> bool:
-        """Whether this thread's call has less time to connect than in all."""
+        """Whether this thread's call is."""
         held = self._held()
-        return bool(held and held.due < held.ends)
+        return bool(held and held.quiet)
 
     def watch(self, sock: socket.socket) -> None:
         if held := self._held():

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +117,26 @@ def test_many_connections_at_once_ask_at_most_one_question_each(
         assert {(x.status, x.failure) for x in found} == {(200, ""), (None, "blocked")}
         assert sink.connects == 0
         assert len(asked) <= 64
+
+
+def test_slow_names_of_base_urls_keep_no_provider_s_name_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        if host.startswith("slow"):
+            release.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    client, slow = Client(), [Call("GET", f"https://slow-{i}.dev/", quiet=True) for i in range(100)]
+    with ThreadPoolExecutor(100) as threads:
+        found = [threads.submit(client.send, call, None, 1.0) for call in slow]
+        time.sleep(0.2)
+        started = time.monotonic()
+        assert client.send(Call("GET", f"https://{NAME}/"), None, 5).failure == "blocked"
+        assert time.monotonic() - started < 0.7
+        assert {future.result().failure for future in found} == {"unreachable"}
+    release.set()
 
 
 # Sent elsewhere
