@@ -149,7 +149,9 @@ class Command(BaseCommand):
 
     def family(self, lab_port: int, options: dict[str, Any]) -> list[Child]:
         # Absolute: the children's working directory is the project's.
-        environment = os.environ | {"TESTKEY_DATA_DIR": str(settings.DATA_DIR), "PORT": str(self.port)}
+        # A thread's own heap stays when the thread is idle: with two for all, a thousand keys leave less behind.
+        environment = {"MALLOC_ARENA_MAX": "2"} | os.environ
+        environment |= {"TESTKEY_DATA_DIR": str(settings.DATA_DIR), "PORT": str(self.port)}
         if lab_port:
             environment["TESTKEY_LAB_URL"] = settings.LAB_URL
         manage = [sys.executable, "manage.py"]
