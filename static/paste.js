@@ -128,7 +128,7 @@
     add(files);
   });
 
-  const dropped = (event) => event.dataTransfer?.types.includes("Files") && event.target.closest?.("#paste");
+  const dropped = (event) => event.dataTransfer?.types.includes("Files") && document.getElementById("paste");
   const marked = (event, on) => form()?.classList.toggle("dropping", on);
   addEventListener("dragover", (event) => dropped(event) && (event.preventDefault(), marked(event, true)));
   addEventListener("dragleave", (event) => marked(event, false));
@@ -204,7 +204,7 @@
     label.append(tick, ` ${words}`);
     (links[0].closest("ul") ?? links[0].parentElement).before(label);
     const notes = links.map(() => Object.assign(document.createElement("small"), { className: "soft" }));
-    links.forEach((link, i) => link.previousElementSibling.append(" ", notes[i]));
+    links.forEach((link, i) => link.previousElementSibling?.append(" ", notes[i]));
     const tell = () => notes.forEach((note) => (note.textContent = (join = tick.checked) ? joined : apart));
     tick.addEventListener("change", tell);
     tell();

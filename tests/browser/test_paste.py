@@ -150,7 +150,6 @@ def test_a_key_is_checked_again_from_the_paste(visit: Visit, stand: Stand) -> No
     seen.done()
     page.get_by_role("button", name="Check again").click()
     page.wait_for_url(lambda url: "/checks/" in url and url != first)
-    seen.done()
     expect(page.get_by_text("relay.example").first).to_be_visible()
     page.go_back()
     expect(page).to_have_url(first)
