@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from django import forms
@@ -18,6 +18,7 @@ from probes import find, guard, words
 from probes.examination import CLAIM_WITHOUT_CHOICE
 from probes.models import State, current
 from probes.paste import Pasted
+from probes.secret import Secret
 from probes.terms import Catalogue, Provider
 
 LONGEST_BASE_URL = 300
@@ -32,6 +33,10 @@ class Planned:
     base_url: str
     state: State
     candidates: tuple[str, ...]
+
+    @property
+    def secret(self) -> Secret:
+        return cast(Secret, self.pasted.secret)  # what holds no key is refused, not planned
 
 
 @dataclass

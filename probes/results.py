@@ -6,10 +6,12 @@ Everything raises seal.Burned once the data key for results is gone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from probes import report, seal
 from probes.models import Check, Detection, State, current
@@ -66,6 +68,12 @@ def _has_calls(row: Detection) -> bool:
     return bool(row.base_url) or provider is None or bool(provider.probes_for(row.shape))
 
 
+def _changed(since: datetime) -> Q:
+    """What was written since then; and keys whose time is over, whether or not anyone has written that down."""
+    overdue = timezone.now() - timedelta(seconds=settings.KEY_SECONDS)
+    return Q(changed_at__gte=since) | Q(state__in=(State.QUEUED, State.PROBING), queued_at__lte=overdue)
+
+
 def document(check: Check) -> tuple[dict[str, Any], list[report.Reported]]:
     """The check's JSON and its reports."""
     return report.of_check(current(), examined(check), check.refused, check.created_at, check.burns_at, check.lab)
@@ -85,7 +93,7 @@ def table(check: Check, since: datetime | None = None) -> list[dict[str, Any]]:
     key, catalogue = seal.data_key(seal.RESULTS, check.pk), current()
     rows = Detection.objects.filter(check_of=check)
     found, unsealed = {}, []
-    for row in rows.filter(changed_at__gte=since) if since else rows:
+    for row in rows.filter(_changed(since)) if since else rows:
         if row.sealed_row:
             found[row.number] = {**seal.open_row(key, bytes(row.sealed_row), row.pk), "state": "done"}
         elif row.state == State.DONE or row.overdue:

@@ -77,7 +77,7 @@ def _mark(plan: Plan, submission: str) -> str:
     mac = hmac.new(submission.encode(), digestmod=hashlib.sha256)
     for planned in plan.keys:
         place = f"{planned.pasted.line}:{planned.pasted.column}:{planned.provider}:{planned.base_url}:"
-        mac.update(place.encode() + seal.fingerprint(submission, planned.pasted.secret))
+        mac.update(place.encode() + seal.fingerprint(submission, planned.secret))
     return mac.hexdigest()
 
 
@@ -106,7 +106,7 @@ def _store(plan: Plan, owner: str, mark: str | None, spend: bool, now: datetime)
             column=planned.pasted.column,
             length=planned.pasted.length,
             label=planned.pasted.label,
-            sealed_key=seal.seal_key(key, planned.pasted.secret, check.pk, planned.pasted.line, planned.pasted.column),
+            sealed_key=seal.seal_key(key, planned.secret, check.pk, planned.pasted.line, planned.pasted.column),
             candidates=list(planned.candidates),
             shape=planned.pasted.match.shape.name if planned.pasted.match.shape else "",
             distinctive=planned.pasted.match.distinctive,

@@ -395,11 +395,12 @@ def _store(claim: str, touched: list[Job], finished: list[Job]) -> None:
 
 def _sealed_row(job: Job) -> bytes | None:
     """The key's row of the table of results; None where it cannot be made: then it is concluded when it is shown."""
+    sealed = None
     with _alone(job):
         job.row.state = State.DONE
         examined = results.examined_row(job.row, job.row.check_of, list(job.findings))
-        return seal.seal_row(job.results_key, report.row(current(), examined), job.row.pk)
-    return None
+        sealed = seal.seal_row(job.results_key, report.row(current(), examined), job.row.pk)
+    return sealed
 
 
 def _finish(claim: str, rows: list[tuple[int, bytes | None]]) -> None:

@@ -228,7 +228,7 @@ DEFAULT_FROM_EMAIL = env("TESTKEY_MAIL_FROM")
 # Bounds on what is posted; uploads stay in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024  # a paste, URL-encoded
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000  # a thousand keys under review; a list of 100 models with prices
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["probes.forms.InMemory"]
 
 # With no-referrer, Chromium posts `Origin: null` and Django refuses the burn button.
 SECURE_REFERRER_POLICY = "same-origin"
