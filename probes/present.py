@@ -1,4 +1,4 @@
-"""What the templates of home and result need beside the public JSON: words for slugs, ready to print."""
+"""What the pages of one key need beside the public JSON: words for slugs, ready to print."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import json
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from probes import report, words
+from probes import exports, report, words
+from probes.compare import compare
 from probes.lab import recorded
-from probes.models import Check
+from probes.models import Check, Detection, State
+from probes.present_start import not_now as not_now
+from probes.present_start import start_context
 from probes.report import Reported
-from probes.terms import Provider
+from probes.start import WAITING, StartForm
 
 SHOWN_MODELS = 30
+SHOWN_REFUSED = 5
+SOON = 60  # seconds before the burn from which it is warned of
 
 
 def fingerprint(document: dict[str, Any]) -> str:
@@ -24,42 +32,82 @@ def fingerprint(document: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def context(
-    token: str, check: Check, document: dict[str, Any], reports: list[Reported], choice: Any = None
+def one(
+    token: str, check: Check, documented: tuple[dict[str, Any], list[Reported]], start: StartForm | None
 ) -> dict[str, Any]:
-    left = max(0, round((check.burns_at - timezone.now()).total_seconds()))
+    """The page of a check of one key: its whole result, or the form that starts it."""
+    document, (reported,) = documented
+    shown = key(reported)
     return {
-        "token": token,
-        "check": check,
-        "running": document["check"]["state"] == "running",
-        "keys": [key(r) for r in reports],
-        "refused": document["refused"],
-        "left": left,
-        "clock": f"{left // 60}:{left % 60:02d}",
-        "choice": choice,
-        "choice_line": choice.cleaned_data.get("line") if choice else None,
-        "providers": _offered(reports[0]) if reports else [],
+        **page(token, check),
+        **start_context(list(Detection.objects.filter(check_of=check, state__in=WAITING)), start),
+        "fingerprint": fingerprint(document),
+        "key": shown,
+        "unfolded": True,
+        "running": shown["waiting"],
+        "status": words.STATUS["running" if shown["waiting"] else "waiting" if shown["unstarted"] else "done"],
+        "formats": exports.FORMATS.values(),
+        "export_query": "",
     }
 
 
-def _offered(reported: Reported) -> list[Provider]:
-    """The providers that a waiting key may be sent to, by name."""
-    known = reported.case.catalogue.providers.values()
-    return sorted((p for p in known if not p.retired), key=lambda p: p.name.casefold())
+def one_of_many(token: str, check: Check, reported: Reported, in_place: bool) -> dict[str, Any]:
+    """The page of one key among many, or what opens in place under its row."""
+    return {**page(token, check), "key": key(reported), "unfolded": not in_place}
+
+
+def not_compared(token: str, check: Check) -> dict[str, Any]:
+    """The page that says that comparing takes two keys."""
+    return {**page(token, check), "comparison": None}
+
+
+def compared(token: str, check: Check, a: Reported, b: Reported) -> dict[str, Any]:
+    """Two keys side by side."""
+    comparison = compare(a, b)
+    models, names = comparison.models, {"a": a.json["label"], "b": b.json["label"]}
+    return {
+        **page(token, check),
+        "comparison": comparison,
+        "compared": (a.json, b.json),
+        "differing": sum(group.differing for group in comparison.groups),
+        "compared_rows": sum(len(group.rows) for group in comparison.groups),
+        "model_groups": models
+        and (
+            (_("Visible to both"), models.both),
+            (_("Only to %(a)s") % names, models.only_a),
+            (_("Only to %(b)s") % names, models.only_b),
+        ),
+    }
+
+
+def page(token: str, check: Check) -> dict[str, Any]:
+    """What every page of a result has: the clock, and what was not sent."""
+    left = max(0, round((check.burns_at - timezone.now()).total_seconds()))
+    return {
+        "token": token,
+        "base": reverse("check", args=[token]),
+        "check": check,
+        "refused": check.refused[:SHOWN_REFUSED],
+        "more_refused": check.refused[SHOWN_REFUSED:],
+        "left": left,
+        "soon": left <= SOON,
+        "clock": f"{left // 60}:{left % 60:02d}",
+    }
 
 
 def key(reported: Reported) -> dict[str, Any]:
     """One key, in the order in which it is read: whose, verdict, what blocks it, next action, path, evidence."""
     shown, done, case = reported.json, reported.conclusion, reported.case
-    host = report.host(reported)
+    host = report.host(reported.case)
     _word, shape, tone = words.VERDICTS[shown["verdict"]]
     text = words.verdict_text(shown["verdict"], host, report.silent(shown["cause"]))
     take = report.take_along(reported)
     known = [c for c in shown["capabilities"] if c["state"]]
     return {
         **shown,
-        "waiting": shown["state"] in ("queued", "probing"),
-        "needs_choice": shown["state"] == "needs_choice",
+        "waiting": shown["state"] in (State.QUEUED, State.PROBING),
+        "unstarted": shown["state"] in WAITING,
+        "base_url": case.base_url,
         "host": host,
         "notices": [words.NOTICES[slug] for slug in reported.notices],
         "identity_text": report.identity_text(reported),
@@ -71,7 +119,7 @@ def key(reported: Reported) -> dict[str, Any]:
         "pay_text": words.ABILITY_TO_PAY[shown["ability_to_pay"]],
         "pay_probe": done.pay_evidence,
         "actions": [
-            {**a, "copy": take.get(a["slug"]), "id": report.take_along_id(a["slug"], shown["line"])}
+            {**a, "copy": take.get(a["slug"]), "id": report.take_along_id(a["slug"], shown["number"])}
             for a in shown["next_actions"]
         ],
         "steps": [{**s, "label": words.STEPS[s["step"]], "word": words.STEP_STATES[s["state"]]} for s in shown["path"]],
@@ -85,14 +133,21 @@ def key(reported: Reported) -> dict[str, Any]:
         "known": [_capability(c) for c in known],
         "unknown": [_capability(c) for c in shown["capabilities"] if not c["state"]],
         "count_text": _("%(known)d of %(all)d capabilities") % {"known": len(known), "all": len(shown["capabilities"])},
-        "candidate_names": [
-            (slug, case.catalogue.providers[slug].name, ", ".join(case.catalogue.providers[slug].hosts))
-            for slug in shown["candidates"]
-            if slug in case.catalogue.providers and not case.catalogue.providers[slug].retired
-        ],
+        "cost": cost(shown["requests"], shown["tokens_spent"]),
         "summary": report.summary(reported) if shown["state"] == "done" else "",
-        "next_label": shown["next_actions"][0]["label"] if shown["next_actions"] else "",
     }
+
+
+def cost(requests: int, tokens: int) -> str:
+    """What was asked and spent, said of every result."""
+    made = ngettext("%(n)s request", "%(n)s requests", requests) % {"n": count(requests)}
+    spent = ngettext("%(n)s token spent", "%(n)s tokens spent", tokens) % {"n": count(tokens)}
+    return f"{made}, {spent}"
+
+
+def count(number: int) -> str:
+    """A number for people: 1,000."""
+    return number_format(number, force_grouping=True)
 
 
 def _finding(case: Any, index: int, finding: dict[str, Any]) -> dict[str, Any]:

@@ -50,9 +50,10 @@ def live(request: HttpRequest, token: str) -> HttpResponse:
         if Detection.objects.filter(check_of=mine).count() == 1:
             return _live_one(request, token, mine)
         seen_at, since = now(), _instant(request.GET.get("since", ""))
+        how_far = present_table.progress(mine)  # before the rows: none may end unseen between
         rows = results.table(mine, since - OVERLAP if since else None)
-        context = present_table.changed(token, mine, rows)
-        if not context["running"]:
+        context = present_table.changed(token, mine, how_far, rows)
+        if not how_far["running"]:
             context |= present_table.totals(results.table(mine))
         response = render(request, "probes/_rows.html", context)
         response["X-Seen-At"] = str(seen_at.timestamp())
