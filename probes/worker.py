@@ -400,7 +400,7 @@ def _sealed_row(job: Job) -> bytes | None:
         job.row.state = State.DONE
         examined = results.examined_row(job.row, job.row.check_of, list(job.findings))
         sealed = seal.seal_row(job.results_key, report.row(current(), examined), job.row.pk)
-    return sealed
+    return sealed  # noqa: RET504 (None where it stumbled)
 
 
 def _finish(claim: str, rows: list[tuple[int, bytes | None]]) -> None:
