@@ -6,20 +6,18 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_safe
 
 from probes import access, openapi, present_start, results, seal, store
 from probes import burn as burning
-from probes.exchange import parse_json
+from probes.exchange import TooLarge, parse_json
 from probes.forms import CheckForm
 from probes.private import private
 
@@ -54,14 +52,14 @@ class Problem(Exception):
             "detail": self.detail,
             **self.more,
         }
-        response = JsonResponse(body, status=self.status, content_type="application/problem+json")
+        response = JsonResponse(body | self.more, status=self.status, content_type="application/problem+json")
         for name, value in self.headers.items():
             response[name] = value
         return private(response)
 
 
 def endpoint(*methods: str) -> Callable[[View], View]:
-    """A view for these methods, for operators with a token, whose problems become answers."""
+    """A view for these methods, whose problems become answers. A session counts for nothing here."""
 
     def wrap(view: View) -> View:
         @csrf_exempt
@@ -69,27 +67,34 @@ def endpoint(*methods: str) -> Callable[[View], View]:
         def answer(request: HttpRequest, **values: Any) -> HttpResponse:
             try:
                 if request.method not in methods:
-                    allowed = {"Allow": ", ".join(methods)}
-                    raise Problem(405, _("This address takes %(methods)s.") % {"methods": ", ".join(methods)}, allowed)
-                operator = access.operator_of_token(request.headers.get("Authorization", ""))
-                if operator is None:
-                    wanted = {"WWW-Authenticate": 'Bearer realm="TestKey"'}
-                    raise Problem(401, _("Send an API token: “Authorization: Bearer tk_…”."), wanted)
-                return view(request, operator, **values)
+                    names = ", ".join(methods)
+                    raise Problem(405, _("This address takes %(methods)s.") % {"methods": names}, {"Allow": names})
+                return view(request, **values)
             except Problem as problem:
                 return problem.response()
             except (DatabaseError, OSError):
-                return Problem(503, _("TestKey cannot keep anything right now; nothing was sent."), WAIT).response()
+                return Problem(503, _("TestKey cannot keep or read anything right now."), WAIT).response()
 
         return answer
 
     return wrap
 
 
+def _operator(request: HttpRequest) -> User:
+    """Whose API token the request brings."""
+    operator = access.operator_of_token(request.headers.get("Authorization", ""))
+    if operator is None:
+        wanted = {"WWW-Authenticate": 'Bearer realm="TestKey"'}
+        raise Problem(401, _("Send an API token: “Authorization: Bearer tk_…”."), wanted)
+    request.user = operator
+    return operator
+
+
 @endpoint("POST")
-def checks(request: HttpRequest, operator: User) -> HttpResponse:
+def checks(request: HttpRequest) -> HttpResponse:
     """Submit. 201 with where the result is."""
-    form = CheckForm(_posted(request), most=settings.MAX_KEYS, at_once=True)
+    operator = _operator(request)
+    form = CheckForm(_posted(request), most=access.most_keys(request), at_once=True)
     if not form.is_valid():
         errors = [{"field": f, "message": str(e)} for f, found in form.errors.items() for e in found]
         raise Problem(422, _("Nothing was sent."), errors=errors, refused=form.plan.refused)
@@ -118,9 +123,9 @@ def _posted(request: HttpRequest) -> dict[str, Any]:
         raise Problem(415, _("Send JSON, as application/json."))
     try:
         body = parse_json(request.body.decode("utf-8"))
-    except RequestDataTooBig:
+    except (RequestDataTooBig, TooLarge):
         raise Problem(413, _("This is more than can be taken at once; send fewer keys.")) from None
-    except ValueError:
+    except (ValueError, UnreadablePostError):
         raise Problem(400, _("The body is not JSON.")) from None
     if not isinstance(body, dict):
         raise Problem(422, _("The body must be an object with “keys”."), errors=[])
@@ -138,6 +143,8 @@ def _wrong_types(body: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     if not isinstance(keys, str) and not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
         found.append(("keys", _("It must be text, or a list of texts.")))
+    elif isinstance(keys, list) and any("\n" in key or "\r" in key for key in keys):
+        found.append(("keys", _("A text of the list must be one line, so that each keeps its number.")))
     found += [
         (name, _("It must be text.")) for name in ("provider", "base_url") if not isinstance(body.get(name, ""), str)
     ]
@@ -147,9 +154,9 @@ def _wrong_types(body: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @endpoint("GET", "HEAD", "DELETE")
-def check(request: HttpRequest, operator: User, token: str) -> HttpResponse:
+def check(request: HttpRequest, token: str) -> HttpResponse:
     """Read, or burn. A wrong, a foreign and a burned token look alike."""
-    mine = store.find(token, [access.owner_of(operator)])
+    mine = store.find(token, [access.owner_of(_operator(request))])
     try:
         if mine and request.method == "DELETE":
             burning.burn([mine.pk])
@@ -162,6 +169,11 @@ def check(request: HttpRequest, operator: User, token: str) -> HttpResponse:
     raise Problem(404, _("Burned, or not yours."))
 
 
-@require_safe
+@endpoint("GET", "HEAD")
 def description(request: HttpRequest) -> HttpResponse:
     return JsonResponse(openapi.document(request.build_absolute_uri("/").rstrip("/")))
+
+
+@csrf_exempt
+def unknown(request: HttpRequest) -> HttpResponse:
+    return Problem(404, _("There is no such address.")).response()

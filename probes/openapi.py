@@ -42,10 +42,14 @@ SCHEMAS: Schema = {
     "Submission": _object(
         {
             "keys": {
-                "description": "Any text that holds keys (a list, .env, JSON, a curl command, …), or a list of keys.",
+                "description": (
+                    "Any text that holds keys (a list, .env, JSON, a curl command, …), or a list of them; the first of"
+                    " a list is on line 1. At most 1000 keys."
+                ),
+                "examples": ["sk-ant-api03-this-key-was-made-up-and-is-nobodys"],
                 "oneOf": [
                     {"type": "string", "maxLength": 1048576},
-                    {"type": "array", "items": {"type": "string", "maxLength": 8192}, "maxItems": 1000},
+                    {"type": "array", "items": {"type": "string", "pattern": "^[^\\r\\n]*$"}},
                 ],
             },
             "provider": {"type": "string", "description": "Slug of the provider; absent or empty: go by the shape."},
@@ -149,6 +153,8 @@ WAIT: Schema = {
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}
 }
 
+ASK: Schema = {"WWW-Authenticate": {"description": "`Bearer`.", "required": True, "schema": {"type": "string"}}}
+
 
 def _problem(description: str, headers: Schema | None = None) -> Schema:
     content = {"application/problem+json": {"schema": _ref("Problem")}}
@@ -159,8 +165,14 @@ def _answer(description: str, schema: str) -> Schema:
     return {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
 
 
-UNKNOWN = _problem("The API token is missing, revoked, or its operator is stopped.")
+UNKNOWN = _problem("The API token is missing, revoked, or its operator is stopped.", ASK)
 GONE = _problem("Burned, or not yours: which of them is not told.")
+OF_A_CHECK = {"401": UNKNOWN, "404": GONE, "503": _problem("Nothing can be read or burned right now.", WAIT)}
+BY_TOKEN = {"token": "$response.body#/token"}
+CREATED: Schema = {
+    "headers": {"Location": {"description": "The same as `url`.", "required": True, "schema": {"type": "string"}}},
+    "links": {name: {"operationId": name, "parameters": BY_TOKEN} for name in ("read", "burn")},
+}
 TOKEN: Schema = {
     "name": "token",
     "in": "path",
@@ -196,14 +208,16 @@ def document(origin: str) -> Schema:
                         "content": {"application/json": {"schema": _ref("Submission")}},
                     },
                     "responses": {
-                        "201": _answer("Accepted; `url` is to be asked for the result.", "Accepted"),
+                        "201": _answer("Accepted; `url` is to be asked for the result.", "Accepted") | CREATED,
                         "400": _problem("The body is not JSON."),
                         "401": UNKNOWN,
                         "413": _problem("The body is too large."),
                         "415": _problem("The body must be application/json."),
                         "422": _problem("Nothing can be sent; `errors` and `refused` say why."),
                         "429": _problem("The operator's quota is used up.", WAIT),
-                        "503": _problem("More keys wait than can be asked about in time.", WAIT),
+                        "503": _problem(
+                            "More keys wait than can be asked about in time, or nothing can be kept.", WAIT
+                        ),
                     },
                 }
             },
@@ -212,12 +226,12 @@ def document(origin: str) -> Schema:
                 "get": {
                     "operationId": "read",
                     "summary": "The result as it stands now.",
-                    "responses": {"200": _answer("The result.", "Document"), "401": UNKNOWN, "404": GONE},
+                    "responses": {"200": _answer("The result.", "Document"), **OF_A_CHECK},
                 },
                 "delete": {
                     "operationId": "burn",
                     "summary": "Burn it now.",
-                    "responses": {"204": {"description": "Burned."}, "401": UNKNOWN, "404": GONE},
+                    "responses": {"204": {"description": "Burned."}, **OF_A_CHECK},
                 },
             },
         },

@@ -29,5 +29,6 @@ urlpatterns = [
     path("api/checks/", api.checks, name="api_checks"),
     path("api/checks/<str:token>/", api.check, name="api_check"),
     path("api/openapi.json", api.description, name="openapi"),
+    re_path(r"^api/", api.unknown),
     path("healthz", views.healthz, name="healthz"),
 ]
