@@ -32,7 +32,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from probes import guard
-from probes.exchange import Exchange
+from probes.exchange import Exchange, Redactor
 from probes.secret import Secret
 from probes.terms import AUTH_SCHEMES
 
@@ -50,6 +50,7 @@ FAILURES = (
 )
 HEADERS = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 WITHOUT_KEY = " (without the key)"
+Others = Iterable[Secret] | Redactor
 
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # what is no plain ASCII may not come out as it went in
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
@@ -99,12 +100,11 @@ class Client:
         self._pools: OrderedDict[str, tuple[float, urllib3.HTTPConnectionPool]] = OrderedDict()
         self._pools_lock = threading.Lock()
 
-    def send(
-        self, call: Call, secret: Secret | None, seconds: float = DEADLINE, others: Iterable[Secret] = ()
-    ) -> Exchange:
+    def send(self, call: Call, secret: Secret | None, seconds: float = DEADLINE, others: Others = ()) -> Exchange:
         """One call. Never raises; a failure is the Exchange's `failure`.
 
         secret: attached only if the call has an `auth`, and taken out of the answer in any case, as `others` are.
+        Where the others are many and the same for many calls, give a Redactor of them.
         """
         started = time.monotonic()
         try:
@@ -125,7 +125,7 @@ class Client:
         return Exchange(str(call), failure=cause, elapsed_ms=_ms(started))
 
     def _send(
-        self, call: Call, origin: str, target: str, secret: Secret | None, held: Held, others: Iterable[Secret]
+        self, call: Call, origin: str, target: str, secret: Secret | None, held: Held, others: Others
     ) -> Exchange:
         response = self._pool(origin).urlopen(
             call.method,

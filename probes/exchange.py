@@ -98,11 +98,22 @@ class Traces:
 
 
 class Redactor:
-    """Takes keys, and everything that an echo may make of them, out of a text."""
+    """Takes keys, and everything that an echo may make of them, out of a text. Many keys: make it once, and keep it."""
 
     def __init__(self, *secrets: Secret | None) -> None:
-        self._all = [Traces(secret.reveal()) for secret in dict.fromkeys(secrets) if secret]
-        self._marks = {mark for traces in self._all for mark in traces.marks}
+        self._traces: dict[Secret, Traces] = {}
+        self._marks: set[str] = set()
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: Secret | None) -> None:
+        if secret and secret not in self._traces:
+            self._traces[secret] = traces = Traces(secret.reveal())
+            self._marks |= traces.marks
+
+    def knowing(self, secret: Secret | None) -> Redactor:
+        """One that takes this key out, too."""
+        return self if not secret or secret in self._traces else Redactor(secret, *self._traces)
 
     def __call__(self, text: str) -> str:
         """Raises TooLarge where so much seems to be held that it cannot be taken out in good time."""
@@ -121,7 +132,7 @@ class Redactor:
             marks = {mark for mark in self._marks if mark in text}
         else:
             marks = {part for i in range(len(text) - HALF + 1) if (part := text[i : i + HALF]) in self._marks}
-        return [traces for traces in self._all if not marks.isdisjoint(traces.marks)] if marks else []
+        return [traces for traces in self._traces.values() if not marks.isdisjoint(traces.marks)] if marks else []
 
     def inside(self, value: Any) -> Any:
         """A JSON value without the key in any of its texts, names and numbers."""
@@ -186,13 +197,13 @@ class Exchange:
         headers: Mapping[str, str],
         raw: bytes,
         elapsed_ms: int,
-        others: Iterable[Secret] = (),
+        others: Iterable[Secret] | Redactor = (),
     ) -> Exchange:
         """From the wire. The body is parsed first, so that no escape of JSON's hides the key.
 
         others: keys that the same host has seen, or may have: it may answer one with another.
         """
-        redact = Redactor(secret, *others)
+        redact = (others if isinstance(others, Redactor) else Redactor(*others)).knowing(secret)
         text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
         body, failure = None, ""
         try:

@@ -163,6 +163,24 @@ def test_no_window_of_any_key_stays_in_any_text(key: str, around: str, data: st.
     assert not any(key[i : i + WINDOW] in clean for i in range(len(key) - WINDOW + 1)) or key in REDACTED
 
 
+def test_a_redactor_that_is_kept_takes_out_its_keys_and_the_one_of_the_call() -> None:
+    other = "zz-MadeUp-ZzYyXxWwVvUuTtSsRrQq"
+    kept = Redactor(Secret(other))
+    for secret in (None, Secret(KEY), Secret(other)):
+        found = Exchange.of("GET x", secret, 401, {"x-a": other}, f"{other} {KEY}".encode(), 1, kept)
+        assert other not in everything(found)
+        assert (KEY in found.text) == (secret != Secret(KEY))
+
+
+def test_with_a_kept_redactor_a_small_answer_costs_no_more_for_many_keys() -> None:
+    kept = Redactor(*(Secret(f"sk-TestKeyFake-{n:04d}-aB1cD2eF3gH4iJ5kL6mN7oP8") for n in range(1000)))
+    raw = json.dumps({"object": "list", "data": [{"id": f"model-{i}"} for i in range(20)]}).encode()
+    started = time.process_time()
+    for _ in range(200):
+        Exchange.of("GET x", None, 200, {}, raw, 1, kept)
+    assert time.process_time() - started < 2  # made anew each time it is 20
+
+
 def test_a_host_that_answers_with_all_its_keys_costs_no_minutes() -> None:
     keys = [f"sk-TestKeyFake-{n:04d}-aB1cD2eF3gH4iJ5kL6mN7oP8" for n in range(400)]
     raw = json.dumps([keys, "x" * 1_500_000]).encode()
