@@ -103,13 +103,13 @@ class Redactor:
     def __init__(self, *secrets: Secret | None) -> None:
         self._traces: dict[Secret, Traces] = {}
         self._marks: set[str] = set()
-        for secret in secrets:
-            self.add(secret)
+        self.add(*secrets)
 
-    def add(self, secret: Secret | None) -> None:
-        if secret and secret not in self._traces:
-            self._traces[secret] = traces = Traces(secret.reveal())
-            self._marks |= traces.marks
+    def add(self, *secrets: Secret | None) -> None:
+        """More keys; other threads may be using it meanwhile."""
+        more = {secret: Traces(secret.reveal()) for secret in secrets if secret and secret not in self._traces}
+        self._traces = self._traces | more
+        self._marks = self._marks.union(*(traces.marks for traces in more.values()))
 
     def knowing(self, secret: Secret | None) -> Redactor:
         """One that takes this key out, too."""
@@ -128,10 +128,11 @@ class Redactor:
 
     def _held(self, text: str) -> list[Traces]:
         """The keys of which the text has a mark: nearly always none."""
-        if len(self._marks) <= FEW:
-            marks = {mark for mark in self._marks if mark in text}
+        known = self._marks
+        if len(known) <= FEW:
+            marks = {mark for mark in known if mark in text}
         else:
-            marks = {part for i in range(len(text) - HALF + 1) if (part := text[i : i + HALF]) in self._marks}
+            marks = {part for i in range(len(text) - HALF + 1) if (part := text[i : i + HALF]) in known}
         return [traces for traces in self._traces.values() if not marks.isdisjoint(traces.marks)] if marks else []
 
     def inside(self, value: Any) -> Any:
