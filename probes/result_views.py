@@ -92,7 +92,7 @@ def check_json(request: HttpRequest, token: str) -> HttpResponse:
 def key(request: HttpRequest, token: str, number: int) -> HttpResponse:
     """The whole result of one key among many."""
     mine = found(request, token)
-    reports = _reports(mine, [number]) if mine else []
+    reports = _reports(mine, [number]) if mine else None
     if not mine or not reports:
         return gone(request)
     in_place = request.headers.get("X-Requested-With") == "fetch"
@@ -108,7 +108,10 @@ def compare(request: HttpRequest, token: str) -> HttpResponse:
         return gone(request)
     asked = [request.GET.get("a", ""), request.GET.get("b", ""), *request.GET.getlist("key")]
     numbers = list(dict.fromkeys(int(n) for n in asked if n.isascii() and n.isdigit()))
-    reports = {r.json["number"]: r for r in _reports(mine, numbers[:2])}
+    both = _reports(mine, numbers[:2])
+    if both is None:
+        return gone(request)
+    reports = {r.json["number"]: r for r in both}
     if len(numbers) != 2 or len(reports) != 2:
         return private(render(request, "probes/compare.html", present.not_compared(token, mine), status=422))
     context = present.compared(token, mine, *(reports[n] for n in numbers))
@@ -121,12 +124,13 @@ def export(request: HttpRequest, token: str) -> HttpResponse:
     without one, all."""
     mine = found(request, token)
     chosen = exports.FORMATS.get(request.GET.get("format", ""))
-    if not mine or not chosen:
+    everything = _reports(mine) if mine and chosen else None
+    if not chosen or everything is None:
         return gone(request)
     verdicts, providers = present_table.verdicts(request.GET.getlist("verdict")), request.GET.getlist("provider")
     reports = [
         r
-        for r in _reports(mine)
+        for r in everything
         if r.json["state"] == State.DONE
         and (not verdicts or r.json["verdict"] in verdicts)
         and (not any(providers) or r.json["provider"] in providers)
@@ -136,9 +140,9 @@ def export(request: HttpRequest, token: str) -> HttpResponse:
     return private(response)
 
 
-def _reports(check: Check, numbers: list[int] | None = None) -> list[Any]:
-    """Reports of a check's keys; none once it is burned."""
+def _reports(check: Check, numbers: list[int] | None = None) -> list[Any] | None:
+    """Reports of a check's keys; None once it is burned."""
     try:
         return results.reports(check, numbers)
     except seal.Burned:
-        return []
+        return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 from django_q.models import Failure
 
-from probes import burn, seal, store, worker
+from probes import burn, results, seal, store, worker
 from probes.lab.server import Server
 from probes.management.commands.proof import forms, search
 from probes.models import Check, Detection, Finding, State
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 OWNER_OF_FINE_GRAINED = "lab-fine"
 
 
-@contextmanager
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
     def refuse(execute: Any, sql: str, *rest: Any) -> Any:
         if sql.split(maxsplit=1)[0].upper() in ("INSERT", "UPDATE", "DELETE"):
@@ -41,8 +41,17 @@ def full_disk() -> Iterator[None]:
 
 
 def gone(client: Client, url: str) -> bool:
-    addresses = (url, f"{url}live/", url.rstrip("/") + ".json")
+    pages = ("", "live/", "keys/1/", "compare/?a=1&b=2", "export/?format=json")
+    addresses = (*(url + page for page in pages), url.rstrip("/") + ".json")
     return all(client.get(address).status_code == 404 for address in addresses)
+
+
+def started(client: Client, keys: str) -> str:
+    """Submit, start what is clear, and get the address of the check."""
+    url = str(client.post("/checks/", {"keys": keys})["Location"])
+    if Detection.objects.filter(state=State.READY).exists():
+        assert client.post(f"{url}start/").status_code == 303
+    return url
 
 
 def has(purpose: str) -> bool:
@@ -64,14 +73,15 @@ def test_nothing_is_read_at_five_minutes_though_nothing_else_runs(
     assert Check.objects.exists()  # nobody has swept
 
 
-def test_at_five_minutes_nothing_can_be_chosen_or_burned_any_more(
-    lab: Server, at: Clock, check: Submit, client: Client, queued: Queue
+@pytest.mark.parametrize("action", ["start", "cancel", "burn"])
+def test_at_five_minutes_nothing_can_be_started_cancelled_or_burned_any_more(
+    lab: Server, at: Clock, check: Submit, client: Client, queued: Queue, action: str
 ) -> None:
     url, _document = check(SHARED)
     at(300)
-    assert client.post(f"{url}choose/", {"line": 1, "provider": "deepseek"}).status_code == 404
-    assert client.post(f"{url}burn/").status_code == 404
+    assert client.post(f"{url}{action}/", {"provider-1": "deepseek"}).status_code == 404
     assert not queued
+    assert Detection.objects.get().state == State.NEEDS_CHOICE
 
 
 def test_a_check_without_its_data_key_is_burned(lab: Server, check: Submit, client: Client) -> None:
@@ -114,7 +124,7 @@ def test_the_sweep_takes_what_is_due_and_nothing_else(lab: Server, at: Clock, ch
     assert burn.sweep()
     assert [c.pk for c in Check.objects.all()] != [old]
     assert Check.objects.count() == 1
-    assert caches["keys"].get(f"results:{old}") is None
+    assert not seal.is_there(seal.RESULTS, old)
     assert not gone(client, young)
     assert burn.sweep() == 0
 
@@ -153,9 +163,9 @@ def test_the_queue_has_the_minute_task() -> None:
 
 @pytest.fixture
 def submit(disk: Path, lab: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Submit through the form, with a database on disk: an error ends its own transaction alone."""
+    """Submit through the form and start, with a database on disk: an error ends its own transaction alone."""
     monkeypatch.setattr(store, "async_task", lambda *args, **options: None)
-    return lambda keys: client.post("/checks/", {"keys": keys})["Location"]
+    return lambda keys: started(client, keys)
 
 
 def test_burn_now_works_on_a_full_disk(submit: Callable[[str], str], client: Client) -> None:
@@ -187,15 +197,27 @@ def test_a_key_dies_on_time_on_a_full_disk(submit: Callable[[str], str], at: Clo
         assert not has(seal.KEYS)
 
 
+@pytest.mark.parametrize("already", ["waiting", "claimed"])
 def test_a_key_dies_on_time_though_its_worker_met_a_full_disk(
-    submit: Callable[[str], str], at: Clock, client: Client
+    submit: Callable[[str], str], at: Clock, client: Client, monkeypatch: pytest.MonkeyPatch, already: str
 ) -> None:
     url = submit(FINE_GRAINED)
-    with full_disk(), pytest.raises(OperationalError):
-        worker.pump()
+    with contextlib.ExitStack() as filled:
+        jobs = worker._jobs
+
+        def full_meanwhile(rows: Any) -> Any:
+            filled.enter_context(full_disk())
+            return jobs(rows)
+
+        if already == "waiting":
+            filled.enter_context(full_disk())
+        monkeypatch.setattr(worker, "_jobs", full_meanwhile)
+        with contextlib.suppress(OperationalError):  # the queue notes it
+            worker.pump()
     at(60)
     burn.sweep()
     assert not has(seal.KEYS)
+    assert not Detection.objects.exclude(sealed_key=None).exists()
     assert json_of(client, url)["detections"][0]["cause"] == "interrupted"
 
 
@@ -203,7 +225,7 @@ def test_a_key_dies_on_time_though_its_worker_met_a_full_disk(
 
 
 def test_keys_are_destroyed_when_the_last_probe_has_ended(lab: Server, client: Client, queued: Queue) -> None:
-    client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{NO_CREDIT}"})
+    started(client, f"{FINE_GRAINED}\n{NO_CREDIT}")
     assert has(seal.KEYS)
     run(queued)
     assert not has(seal.KEYS)
@@ -261,7 +283,7 @@ def test_a_key_chosen_late_has_its_minute_from_the_choice(
 ) -> None:
     url, _document = check(SHARED)
     at(200)
-    client.post(f"{url}choose/", {"line": 1, "provider": "deepseek"})
+    client.post(f"{url}start/", {"provider-1": "deepseek"})
     at(230)
     burn.sweep()
     run(queued)
@@ -272,13 +294,87 @@ def test_a_key_chosen_late_has_its_minute_from_the_choice(
 def test_an_overdue_key_does_not_take_one_along_that_waits_for_a_choice(
     lab: Server, at: Clock, client: Client, queued: Queue
 ) -> None:
-    client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{SHARED}"})
+    started(client, f"{FINE_GRAINED}\n{SHARED}")
     at(60)
     burn.sweep()
     assert has(seal.KEYS)
     ended, waiting = Detection.objects.all()
     assert (ended.state, ended.sealed_key) == (State.DONE, None)
     assert (waiting.state, bool(waiting.sealed_key)) == (State.NEEDS_CHOICE, True)
+
+
+def test_keys_that_wait_for_a_start_live_until_the_results_burn(lab: Server, at: Clock, client: Client) -> None:
+    url = client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{NO_CREDIT}"})["Location"]
+    at(299)
+    burn.sweep()
+    assert has(seal.KEYS)
+    assert [d["state"] for d in json_of(client, url)["detections"]] == ["ready", "ready"]
+    at(300)
+    burn.sweep()
+    assert not Check.objects.exists()
+
+
+def test_keys_started_late_have_their_minute_from_the_start(
+    lab: Server, at: Clock, client: Client, queued: Queue
+) -> None:
+    url = client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{NO_CREDIT}"})["Location"]
+    at(200)
+    client.post(f"{url}start/")
+    at(259.9)
+    assert burn.sweep() == 0
+    assert has(seal.KEYS)
+    at(260)
+    assert burn.sweep() == 2
+    assert not has(seal.KEYS)
+    assert {d["cause"] for d in json_of(client, url)["detections"]} == {"interrupted"}
+
+
+def test_a_start_at_the_end_lives_no_longer_than_the_results(
+    lab: Server, at: Clock, client: Client, queued: Queue
+) -> None:
+    url = client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{NO_CREDIT}"})["Location"]
+    at(297)
+    client.post(f"{url}start/")
+    run(queued)  # five seconds are kept for writing: there are none for asking
+    assert lab.lab.report()["hosts"] == {}
+    at(300)
+    assert gone(client, url)
+
+
+def test_the_last_key_that_is_left_out_takes_the_data_key_with_it(lab: Server, client: Client, queued: Queue) -> None:
+    url = client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{NO_CREDIT}"})["Location"]
+    client.post(f"{url}start/", {"leave": "1"})
+    assert has(seal.KEYS)
+    run(queued)
+    assert not has(seal.KEYS)
+    url = client.post("/checks/", {"keys": f"{FINE_GRAINED}\n{NO_CREDIT}"})["Location"]
+    client.post(f"{url}start/", {"leave": ["1", "2"]})
+    latest = Check.objects.latest("pk")
+    assert not seal.is_there(seal.KEYS, latest.pk)
+    assert latest.key_destroyed_at
+
+
+def test_a_cancel_destroys_every_pasted_key_at_once_and_leaves_what_was_found(
+    lab: Server, client: Client, queued: Queue
+) -> None:
+    url = started(client, f"{FINE_GRAINED}\n{SHARED}")
+    run(queued)
+    before = json_of(client, url)["detections"][0]
+    client.post(f"{url}cancel/")
+    assert not has(seal.KEYS)
+    assert has(seal.RESULTS)
+    assert not Detection.objects.exclude(sealed_key=None).exists()
+    after = json_of(client, url)["detections"][0]
+    assert after["key_destroyed_at"]
+    assert after | {"key_destroyed_at": None} == before | {"key_destroyed_at": None}
+
+
+def test_a_cancel_on_a_full_disk_destroys_the_keys_all_the_same(submit: Callable[[str], str], client: Client) -> None:
+    url = submit(FINE_GRAINED)
+    client.raise_request_exception = False
+    with full_disk():
+        client.post(f"{url}cancel/")
+        assert not has(seal.KEYS)
 
 
 # Nothing comes back
@@ -325,11 +421,27 @@ def test_a_sealed_key_opens_nowhere_but_in_its_own_row() -> None:
     from probes.secret import Secret
 
     key = b"k" * 32
-    sealed = seal.seal_key(key, Secret(FINE_GRAINED), 1, 1)
-    assert seal.open_key(key, sealed, 1, 1) == Secret(FINE_GRAINED)
-    for check_id, line, other in ((2, 1, key), (1, 2, key), (1, 1, b"x" * 32)):
+    sealed = seal.seal_key(key, Secret(FINE_GRAINED), 1, 1, 8)
+    assert seal.open_key(key, sealed, 1, 1, 8) == Secret(FINE_GRAINED)
+    for check_id, line, column, other in ((2, 1, 8, key), (1, 2, 8, key), (1, 1, 0, key), (1, 1, 8, b"x" * 32)):
         with pytest.raises(seal.Burned):
-            seal.open_key(other, sealed, check_id, line)
+            seal.open_key(other, sealed, check_id, line, column)
+
+
+def test_a_sealed_row_and_a_sealed_token_open_nowhere_but_where_they_belong() -> None:
+    key = b"k" * 32
+    row, token = seal.seal_row(key, {"number": 1}, 7), seal.seal_token(key, "token", 7)
+    assert seal.open_row(key, row, 7) == {"number": 1}
+    assert seal.open_token(key, token, 7) == "token"
+    for attempt in (
+        lambda: seal.open_row(key, row, 8),
+        lambda: seal.open_row(b"x" * 32, row, 7),
+        lambda: seal.open_finding(key, row, 7),
+        lambda: seal.open_token(key, token, 8),
+        lambda: seal.open_token(key, b"", 7),
+    ):
+        with pytest.raises(seal.Burned):
+            attempt()
 
 
 def test_a_copy_of_the_database_opens_nothing_once_the_data_keys_are_destroyed(
@@ -345,7 +457,10 @@ def test_a_copy_of_the_database_opens_nothing_once_the_data_keys_are_destroyed(
         assert Check.objects.count() == 1
         assert Detection.objects.exclude(sealed_key=None).count() == 1
         with pytest.raises(seal.Burned):
-            store.document(Check.objects.get())
+            results.document(Check.objects.get())
+        with pytest.raises(seal.Burned):
+            results.table(Check.objects.get())
+        assert store.token_of(Check.objects.get()) is None
         assert gone(client, url)
     for text in (FINE_GRAINED, SHARED, OWNER_OF_FINE_GRAINED):
         assert not search([copy], forms(text)).traces

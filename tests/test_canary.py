@@ -21,6 +21,7 @@ from django.conf import settings as site
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core import mail
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -28,7 +29,7 @@ from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 from django_q.models import OrmQ
 
-from probes import store, views, worker
+from probes import exports, store, views, worker
 from probes.lab import recorded
 from probes.lab.server import Lab, as_canary
 from probes.management.commands.proof import forms, new_canary, search
@@ -108,7 +109,7 @@ def watch(disk: Path, client: Client) -> Iterator[Watch]:
 
 def test_the_search_finds_what_it_is_for(watch: Watch, shared: str) -> None:
     check = Check.objects.create(token_hash="x", owner="y")
-    Detection.objects.create(check_of=check, line=1, label=shared[5:17])
+    Detection.objects.create(check_of=check, number=1, line=1, label=shared[5:17])
     watch.client.session.update({"kept": shared})
     session = watch.client.session
     session["kept"] = shared
@@ -145,15 +146,55 @@ def test_a_key_that_waits_for_a_choice_leaves_no_trace(watch: Watch, shared: str
         url = watch.open("/checks/", keys=shared)["Location"]
         for path in (url, f"{url}live/", url.rstrip("/") + ".json"):
             assert watch.open(path).status_code == 200
-        assert watch.open(f"{url}choose/", line="1", provider="nobody").status_code == 422
-        assert watch.open(f"{url}choose/", line="1", base_url=f"https://x@{shared}/").status_code == 422
-        assert watch.open(f"{url}choose/", line=shared, provider=shared, base_url=shared).status_code == 422
+        wrong: dict[str, str]
+        for wrong in (
+            {"provider-1": "nobody"},
+            {"base_url-1": f"https://x@{shared}/"},
+            {"provider-1": shared, "base_url-1": shared, "each-1": shared, "leave": shared},
+            {"base_url-key-1": shared},
+            {f"provider-{shared}": shared},
+        ):
+            assert watch.open(f"{url}start/", **wrong).status_code == 422, wrong
         assert not watch.traces(shared)
-        watch.open(f"{url}choose/", line="1", provider="deepseek")
+        watch.open(f"{url}start/", **{"provider-1": "deepseek"})
         worker.pump()
         assert lab.lab.report()["keys"]
         watch.open(url)
         assert not watch.traces(shared)
+
+
+def test_a_paste_that_waits_is_started_cancelled_and_exported_without_a_trace(watch: Watch, shared: str) -> None:
+    key = "hf_" + random_of(string.ascii_letters, 34)
+    with lab_of(shipped_records()):
+        url = watch.open("/checks/", keys=f"A={key}\nB={shared}", submission="s" * 22)["Location"]
+        watch.open("/checks/", keys=f"A={key}\nB={shared}", submission="s" * 22)
+        assert Check.objects.count() == 1
+        assert not watch.traces(key, shared)
+        watch.open(f"{url}start/", **{"provider-2": "deepseek"})
+        assert not watch.traces(key, shared)
+        worker.pump()
+        for path in ("", "live/", "live/?since=1", "keys/1/", "keys/2/", "compare/?a=1&b=2"):
+            assert watch.open(url + path).status_code == 200, path
+        for chosen in exports.FORMATS:
+            assert watch.open(f"{url}export/?format={chosen}").status_code == 200, chosen
+        watch.open(f"{url}cancel/", now="1")
+        watch.open(url)
+    assert not watch.traces(key, shared)
+
+
+def test_a_key_in_a_file_leaves_no_trace(watch: Watch, shared: str) -> None:
+    file = SimpleUploadedFile(f"{shared}.env", f"KEY={shared}".encode())
+    assert watch.open("/checks/", keys="", files=file).status_code == 303
+    faulty = SimpleUploadedFile("x.env", f"KEY={shared}é\n{shared}\x00".encode())
+    assert watch.open("/checks/", keys="", files=faulty).status_code == 422
+    assert not watch.traces(shared)
+
+
+def test_a_cancelled_key_leaves_no_trace(watch: Watch, shared: str) -> None:
+    url = watch.open("/checks/", keys=shared, provider="deepseek")["Location"]
+    watch.open(f"{url}cancel/", now="1")
+    watch.open(url)
+    assert not watch.traces(shared)
 
 
 AROUND = (
@@ -221,7 +262,7 @@ def test_a_fault_of_ours_tells_nobody_the_key(
 ) -> None:
     """The page, the log, the mail to admins, and the debug page that nobody should switch on."""
 
-    def broken(plan: Any, owner: str) -> str:
+    def broken(plan: Any, *args: Any, **kwargs: Any) -> str:
         key = plan.keys[0].pasted.secret.reveal()  # a local variable, as any frame may have
         raise RuntimeError(f"could not store {len(key)} characters")
 

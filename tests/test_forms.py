@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings as site
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.datastructures import MultiValueDict
 
-from probes.forms import CheckForm, ChoiceForm
-from probes.models import Check, State
+from probes.forms import CheckForm
+from probes.models import State
+from probes.secret import Secret
 
 FILL = "TestKeyFakeNeverIssued0123456789" * 5
 HF = "hf_" + FILL[:34]
@@ -25,7 +28,7 @@ def form(keys: str, **fields: str) -> CheckForm:
     return made
 
 
-def errors(made: CheckForm | ChoiceForm) -> dict[str, list[str]]:
+def errors(made: CheckForm) -> dict[str, list[str]]:
     return {name: [str(e) for e in found] for name, found in made.errors.items()}
 
 
@@ -86,9 +89,9 @@ def test_a_fault_that_has_a_name_in_it_says_it() -> None:
         ({}, "keys"),
         ({"keys": " \n\t\n"}, "keys"),
         ({"keys": "# only a comment"}, "keys"),
-        ({"keys": "\n".join(f"{UNKNOWN}{i}" for i in range(51))}, "keys"),
-        ({"keys": "x" * 400_001}, "keys"),
-        ({"keys": "\n".join(line for line in BAD_LINES.values() if line != HF)}, "keys"),
+        ({"keys": "\n".join(f"{UNKNOWN}{i}" for i in range(site.MAX_KEYS + 1))}, "keys"),
+        ({"keys": "x" * (site.PASTE_BYTES + 1)}, "keys"),
+        ({"keys": "\n".join(line for name, line in BAD_LINES.items() if name not in ("several", "repeated"))}, "keys"),
         ({"keys": HF, "provider": "nobody"}, "provider"),
         ({"keys": HF, "provider": HF}, "provider"),
         ({"keys": HF, "base_url": "http://relay.acme.dev"}, "base_url"),
@@ -107,11 +110,11 @@ def test_a_form_that_cannot_be_sent_says_so_by_the_field(fields: dict[str, str],
 
 
 def test_the_messages_of_a_field_differ_by_the_fault() -> None:
-    many = "\n".join(f"{UNKNOWN}{i}" for i in range(51))
-    said = [str(form(keys).errors["keys"][0]) for keys in ("", many, "x" * 400_001, "short")]
+    many = "\n".join(f"{UNKNOWN}{i}" for i in range(site.MAX_KEYS + 1))
+    said = [str(form(keys).errors["keys"][0]) for keys in ("", many, "x" * (site.PASTE_BYTES + 1), "short")]
     assert len(set(said)) == 4
-    assert "50" in said[1]
-    assert "51" in said[1]
+    assert "1000" in said[1]
+    assert "1048576" in said[2]
     urls = ("http://a.dev", "https://u@a.dev", "https://a.dev:1", "https://10.0.0.1", "https://a", "https://a.local",
             "https://a.dev/..", "https://a_.dev", "https://-a.dev")  # fmt: skip
     assert len({str(form(HF, base_url=url).errors["base_url"][0]) for url in urls}) == len(urls)
@@ -145,10 +148,25 @@ def test_good_lines_go_on_beside_bad_ones() -> None:
     assert [r["line"] for r in made.plan.refused] == [2, 5]
 
 
-def test_fifty_keys_are_taken_at_once() -> None:
-    made = form("\n".join(f"hf_{i:02}{FILL[:32]}" for i in range(50)))
+def test_a_thousand_keys_are_taken_at_once() -> None:
+    made = form("\n".join(f"hf_{i:04}{FILL[:30]}" for i in range(1000)))
     assert made.is_valid()
-    assert len(made.plan.keys) == 50
+    assert len(made.plan.keys) == 1000
+
+
+def test_a_form_takes_no_more_keys_than_it_is_told_and_says_how_to_give_more() -> None:
+    keys = "\n".join(f"hf_{i:04}{FILL[:30]}" for i in range(6))
+    assert CheckForm({"keys": keys}, most=6).is_valid()
+    made = CheckForm({"keys": keys}, most=5)
+    assert not made.is_valid()
+    assert errors(made) == {"keys": ["Without an account at most 5 keys at once; sign in for more."]}
+    assert made.plan.keys == []
+
+
+def test_a_repeated_key_and_a_bad_line_count_for_no_key() -> None:
+    made = CheckForm({"keys": f"{HF}\n{HF}\nYOUR_API_KEY\n{OPENAI}"}, most=2)
+    assert made.is_valid()
+    assert [r["line"] for r in made.plan.refused] == [2, 3]
 
 
 def test_lines_come_through_a_browser_s_line_ends() -> None:
@@ -160,6 +178,50 @@ def test_of_two_equal_fields_the_last_counts_and_nothing_is_joined() -> None:
     made = CheckForm(MultiValueDict({"keys": [HF, OPENAI]}))
     assert made.is_valid()
     assert [k.provider for k in made.plan.keys] == ["openai"]
+
+
+# Files
+
+
+def with_files(*files: bytes, keys: str = "") -> CheckForm:
+    given = MultiValueDict({"files": [SimpleUploadedFile(f"{n}.env", raw) for n, raw in enumerate(files)]})
+    made = CheckForm({"keys": keys}, given)
+    made.is_valid()
+    return made
+
+
+def test_files_go_on_where_the_paste_ends() -> None:
+    made = with_files(f"{OPENAI}\n".encode(), DEEPSEEK.encode(), keys=HF)
+    assert [k.pasted.line for k in made.plan.keys] == [1, 2, 4]
+
+
+def test_a_file_alone_is_enough() -> None:
+    assert [k.provider for k in with_files(f"KEY={HF}".encode()).plan.keys] == ["huggingface"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_is_read_in_its_own_encoding(encoding: str) -> None:
+    (one,) = with_files(f"# ключ\nKEY={HF}".encode(encoding)).plan.keys
+    assert one.pasted.secret == Secret(HF)
+    assert one.pasted.line == 2
+
+
+def test_a_file_that_is_no_text_holds_no_key_and_breaks_nothing() -> None:
+    assert errors(with_files(bytes(range(256)) * 40)) == {"keys": ["Nothing in this holds a key that can be sent."]}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([b""], "A file is empty."),
+        ([b"x" * (site.PASTE_BYTES // 2 + 1)] * 2, "The files are larger than 1 MiB together; give the part"),
+    ],
+)
+def test_files_that_cannot_be_read_are_told_by_their_field(files: list[bytes], said: str) -> None:
+    made = with_files(*files, keys=HF)
+    assert list(made.errors) == ["files"]
+    assert said in str(made.errors["files"][0])
+    assert made.plan.keys == []
 
 
 # Where a key goes
@@ -256,30 +318,78 @@ def test_the_keys_have_a_textarea_that_keeps_lines_apart() -> None:
     assert 'autocomplete="off"' in shown
 
 
-# The choice for one key that waits
+# What starts at once, and what waits for the operator's start
 
 
-def test_a_choice_names_a_provider_or_a_base_url() -> None:
-    nothing = ChoiceForm(Check(), {"line": "1"})
-    assert not nothing.is_valid()
-    assert list(nothing.errors) == ["provider"]
-    chosen = ChoiceForm(Check(), {"line": "1", "provider": "deepseek"})
-    assert chosen.is_valid()
-    assert (chosen.cleaned_data["provider"], chosen.cleaned_data["base_url"]) == ("deepseek", "")
-    there = ChoiceForm(Check(), {"line": "1", "base_url": BASE})
-    assert there.is_valid()
-    assert (there.cleaned_data["provider"], there.cleaned_data["base_url"]) == ("openai", BASE)
+def states(made: CheckForm) -> list[State]:
+    assert made.is_valid(), errors(made)
+    return [key.state for key in made.plan.keys]
 
 
-def test_a_choice_at_a_provider_s_own_base_url_is_that_provider() -> None:
-    chosen = ChoiceForm(Check(), {"line": "1", "base_url": "https://api.deepseek.com/v1"})
-    assert chosen.is_valid()
-    assert (chosen.cleaned_data["provider"], chosen.cleaned_data["base_url"]) == ("deepseek", "")
+def test_one_clear_key_starts_at_once() -> None:
+    assert states(form(HF)) == [State.QUEUED]
+    assert states(form(f"{HF}\nYOUR_API_KEY")) == [State.QUEUED]
 
 
-@pytest.mark.parametrize("line", ["", "x", "1.5", HF])
-def test_a_choice_of_no_line_is_refused(line: str) -> None:
-    made = ChoiceForm(Check(), {"line": line, "provider": "deepseek"})
-    assert not made.is_valid()
-    assert list(made.errors) == ["line"]
-    assert HF[5:17] not in str(made.errors)
+def test_several_keys_wait_for_a_start_wherever_they_would_go() -> None:
+    assert states(form(f"{HF}\n{OPENAI}\n{DEEPSEEK}")) == [State.READY, State.READY, State.NEEDS_CHOICE]
+    assert states(form(f"{UNKNOWN}\n{DEEPSEEK}", base_url=BASE)) == [State.READY] * 2
+    assert states(form(f"{UNKNOWN}\n{DEEPSEEK}", provider="deepseek")) == [State.READY] * 2
+
+
+def test_one_key_beside_one_that_needs_a_choice_waits_too() -> None:
+    assert states(form(f"{HF}\n{UNKNOWN}")) == [State.READY, State.NEEDS_CHOICE]
+
+
+CURL = f"curl {BASE}/models -H 'Authorization: Bearer {OPENAI}'"
+
+
+def test_a_base_url_that_was_found_in_the_text_waits_for_a_start_and_a_typed_one_does_not() -> None:
+    assert plan(CURL)[:3] == ("openai", BASE, State.READY)
+    assert plan(OPENAI, base_url=BASE)[:3] == ("openai", BASE, State.QUEUED)
+    assert plan(CURL, base_url="https://other.acme.dev/v1")[:3] == ("openai", "https://other.acme.dev/v1", State.QUEUED)
+
+
+def test_a_provider_s_own_address_in_the_text_is_that_provider_and_clear() -> None:
+    own = CURL.replace(BASE, "https://api.openai.com/v1")
+    assert plan(own)[:3] == ("openai", "", State.QUEUED)
+
+
+def test_a_distinctive_key_beside_another_provider_s_own_address_is_refused() -> None:
+    made = form(f"curl https://api.groq.com/openai/v1/models -H 'Authorization: Bearer {HF}'")
+    assert made.plan.keys == []
+    assert "Hugging Face" in str(made.plan.refused[0]["reason"])
+
+
+@pytest.mark.parametrize("address", ["http://relay.acme.dev/v1", "https://10.1.2.3/v1", "http://localhost:8080/v1"])
+def test_a_key_beside_an_address_that_may_not_be_asked_goes_nowhere_by_itself(address: str) -> None:
+    made = form(CURL.replace(BASE, address))
+    (one,) = made.plan.keys
+    assert (one.provider, one.base_url, one.state) == ("", "", State.NEEDS_CHOICE)
+    assert "base_url_refused" in one.pasted.notices
+
+
+def test_a_program_may_have_all_that_is_clear_started_at_once() -> None:
+    made = CheckForm({"keys": f"{HF}\n{OPENAI}\n{DEEPSEEK}"}, at_once=True)
+    assert states(made) == [State.QUEUED, State.QUEUED, State.NEEDS_CHOICE]
+    assert states(CheckForm({"keys": CURL}, at_once=True)) == [State.QUEUED]
+
+
+def test_each_key_goes_to_the_base_url_that_stood_with_it() -> None:
+    lines = [f'{{"base_url": "https://relay{i}.acme.dev/v1", "api_key": "{UNKNOWN}{i}"}}' for i in range(3)]
+    made = form("\n".join(lines))
+    assert [k.base_url for k in made.plan.keys] == [f"https://relay{i}.acme.dev/v1" for i in range(3)]
+
+
+def test_what_spends_is_off_unless_it_is_ticked() -> None:
+    assert form(HF).cleaned_data["spend"] is False
+    assert form(HF, spend="on").cleaned_data["spend"] is True
+
+
+def test_every_key_of_a_paste_can_be_found_again_by_its_place() -> None:
+    text = f"# keys\nexport A='{HF}'\n\tB = \"{OPENAI}\"  # 🔑"
+    lines = [line.encode("utf-16-le") for line in text.split("\n")]
+    made = form(text)
+    for key, secret in zip(made.plan.keys, (HF, OPENAI), strict=True):
+        at = 2 * key.pasted.column
+        assert lines[key.pasted.line - 1][at : at + 2 * key.pasted.length].decode("utf-16-le") == secret

@@ -33,7 +33,7 @@ def told(client: Client) -> tuple[int, dict[str, bool]]:
 def key_that_waits(seconds: float, state: State = State.QUEUED) -> None:
     check = Check.objects.create(token_hash="x", owner="y")
     at = timezone.now() - dt.timedelta(seconds=seconds)
-    Detection.objects.create(check_of=check, line=1, label="l", queued_at=at, state=state)
+    Detection.objects.create(check_of=check, number=1, line=1, label="l", queued_at=at, state=state)
 
 
 def test_all_is_well_while_the_burner_beats(client: Client) -> None:
@@ -67,7 +67,7 @@ def test_a_key_that_waits_behind_others_is_no_stuck_queue(client: Client) -> Non
     assert told(client)[1]["queue"]
 
 
-@pytest.mark.parametrize("state", [State.NEEDS_CHOICE, State.PROBING, State.DONE])
+@pytest.mark.parametrize("state", [State.READY, State.NEEDS_CHOICE, State.PROBING, State.DONE])
 def test_a_key_that_waits_for_no_worker_is_no_stuck_queue(client: Client, state: State) -> None:
     key_that_waits(health.UNCLAIMED_SECONDS + 1, state)
     assert told(client)[1]["queue"]

@@ -133,7 +133,7 @@ def test_a_hung_queue_is_started_again(long_lived: Stand) -> None:
     code = (
         "import datetime as dt; from django.utils import timezone; from probes.models import Check, Detection;"
         "at = timezone.now() - dt.timedelta(seconds=15); check = Check.objects.create(token_hash='x', owner='y');"
-        "Detection.objects.create(check_of=check, line=1, label='l', queued_at=at)"
+        "Detection.objects.create(check_of=check, number=1, line=1, label='l', queued_at=at)"
     )
     command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
     subprocess.run(command, cwd=settings.BASE_DIR, env=stand.environment(), check=True)
@@ -204,7 +204,7 @@ def test_pauses_grow_and_start_over_after_a_good_while() -> None:
 @pytest.fixture
 def waiting(db: None) -> Detection:
     check = Check.objects.create(token_hash="x", owner="y")
-    return Detection.objects.create(check_of=check, line=1, label="l", queued_at=timezone.now())
+    return Detection.objects.create(check_of=check, number=1, line=1, label="l", queued_at=timezone.now())
 
 
 def test_a_queue_that_hangs_is_said_once_in_a_while(waiting: Detection) -> None:

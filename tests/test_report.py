@@ -14,6 +14,7 @@ from tests.cases import CATALOGUE, finding
 
 def reported(provider: str = "openai", base_url: str = "", *found: Finding) -> Reported:
     key = Examined(
+        number=1,
         line=1,
         label="OPENAI_API_KEY",
         state="done",
@@ -57,5 +58,5 @@ def test_a_metric_that_an_admin_switched_off_breaks_no_result() -> None:
     words = CATALOGUE.shared
     fewer = tuple(m for m in words.metrics if m.name != "balance_total")
     catalogue = dataclasses.replace(CATALOGUE, shared=dataclasses.replace(words, metrics=fewer))
-    key = Examined(1, "line 1", "done", [], True, "huggingface", "", None, [finding("active")])
+    key = Examined(1, 1, "line 1", "done", [], True, "huggingface", "", None, [finding("active")])
     assert present.key(report.report(catalogue, key))["verdict"] == "active"

@@ -61,19 +61,31 @@ def test_a_host_that_repeats_keys_on_any_call_shows_none(
         assert not [window for window in windows if window in shown]
 
 
+def submit(client: Client, keys: str, **fields: str) -> str:
+    """Paste, start whatever waits, and get the address of the check. Its tasks are queued and have not run."""
+    url = str(client.post("/checks/", {"keys": keys, **fields})["Location"])
+    client.post(f"{url}start/")
+    return url
+
+
 @pytest.mark.django_db
-def test_after_the_burn_no_call_is_sent(
-    echo: Echo, queued: list[Callable[[], None]], client: Client, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("end", [burn.burn, burn.cancel])
+def test_after_the_burn_or_a_cancel_no_call_is_sent(
+    echo: Echo,
+    queued: list[Callable[[], None]],
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[Any], Any],
 ) -> None:
-    client.post("/checks/", {"keys": "\n".join(KEYS), "base_url": RELAY})
+    submit(client, "\n".join(KEYS), base_url=RELAY)
     jobs = worker._jobs
 
-    def burned_meanwhile(rows: Any) -> Any:
+    def ended_meanwhile(rows: Any) -> Any:
         found = jobs(rows)
-        burn.burn(Check.objects.values_list("pk", flat=True))
+        end(Check.objects.values_list("pk", flat=True))
         return found
 
-    monkeypatch.setattr(worker, "_jobs", burned_meanwhile)
+    monkeypatch.setattr(worker, "_jobs", ended_meanwhile)
     queued.pop()()
     assert echo.calls == []
 
@@ -96,14 +108,14 @@ def test_keys_that_come_while_a_slow_host_answers_do_not_wait_for_it(
     monkeypatch.setattr(worker, "BEAT_SECONDS", 0.05)
     take = worker.Batch._take
 
-    def post_one_more(batch: worker.Batch, done: Any) -> None:
+    def post_one_more(batch: worker.Batch) -> None:
         if not order and not Check.objects.filter(owner="other").exists():
-            client.post("/checks/", {"keys": "hf_TestKeyLabFineGrained0000000000000"})
-            Check.objects.order_by("-pk").update(owner="other")
-        take(batch, done)
+            submit(client, "hf_TestKeyLabFineGrained0000000000000")
+            Check.objects.filter(pk=Check.objects.latest("pk").pk).update(owner="other")
+        take(batch)
 
     monkeypatch.setattr(worker.Batch, "_take", post_one_more)
-    client.post("/checks/", {"keys": "\n".join(f"sk-FakeRelayKeyNumber{i:030d}" for i in range(20)), "base_url": RELAY})
+    submit(client, "\n".join(f"sk-FakeRelayKeyNumber{i:030d}" for i in range(20)), base_url=RELAY)
     queued.pop(0)()
     assert "quick" in order[: len(order) // 2]
 
@@ -171,7 +183,7 @@ def test_an_odd_charset_gets_a_page_and_not_a_trace(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_a_full_disk_says_that_nothing_was_sent(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: Any) -> str:
+    def full(*args: Any, **kwargs: Any) -> str:
         raise OSError("No space left on device")
 
     monkeypatch.setattr("probes.store.submit", full)
