@@ -68,7 +68,7 @@ SHORT_VERDICTS: dict[str, Word] = {slug: word for slug, (word, _shape, _tone) in
 }
 # Keys without a verdict yet, beside those: as VERDICTS.
 STANDINGS: dict[str, tuple[Word, str, str]] = {
-    "running": (_("Running"), "…", "unknown"),
+    "running": (_("Running"), "…", "plain"),
     "waiting": (_("Not started"), "–", "plain"),
 }
 VERDICT_GROUPS: dict[str, Word] = {"accepted": _("All accepted"), "refused": _("All refused")}
