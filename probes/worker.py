@@ -32,7 +32,7 @@ from probes import burn, evidence, report, results, seal
 from probes.client import DEADLINE, Client
 from probes.evidence import Finding
 from probes.examination import Ask, Examination
-from probes.exchange import Exchange
+from probes.exchange import Exchange, Redactor
 from probes.lanes import LONGEST_PAUSE, Lanes, Place
 from probes.models import Detection, Heartbeat, State, current
 from probes.models import Finding as FindingRow
@@ -82,7 +82,7 @@ class Job:
     examination: Examination
     deadline: float
     most: int  # calls at once that its hosts bear from this process
-    others: list[Secret] = field(default_factory=list)  # keys of the same check, at the same base URL
+    others: Redactor = field(default_factory=Redactor)  # of the keys of the same check at the same base URL
     findings: list[Finding] = field(default_factory=list)
     unwritten: int = 0  # of its findings, the last so many
     stumbled: bool = False  # its examination went wrong: it ends with what was found
@@ -175,6 +175,7 @@ class Batch:
         self.answers: SimpleQueue[tuple[Place[Turn], Exchange]] = SimpleQueue()
         self.jobs: dict[int, Job] = {}
         self.touched: dict[int, Job] = {}
+        self.together: dict[tuple[int, str], Redactor] = {}
         now = time.monotonic()
         self.look_at = self.write_at = self.beat_at = now
         self.more_until = now + MORE_SECONDS
@@ -208,9 +209,18 @@ class Batch:
         if now < self.more_until:
             fresh = claim_next(self.claim, max(ALWAYS, IN_HAND - len(self.jobs)))
             self.claimed += len(fresh)
-            for job in _jobs(fresh):
+            jobs = _jobs(fresh)
+            self._tell_of_each_other(jobs)
+            for job in jobs:
                 self.jobs[job.row.pk] = job
                 self._ask(job)
+
+    def _tell_of_each_other(self, jobs: list[Job]) -> None:
+        """At a base URL a host may answer one key with another of the same check: each job knows them all."""
+        for job in jobs:
+            if job.row.base_url:
+                job.others = self.together.setdefault((job.row.check_of_id, job.row.base_url), job.others)
+                job.others.add(job.secret)
 
     def _ask(self, job: Job) -> None:
         """Queue the calls that can be made now; a key that has none left is done."""
@@ -341,7 +351,6 @@ def _jobs(rows: list[Detection]) -> list[Job]:
         dies_at = min(row.key_dies_at, row.check_of.burns_at).timestamp()
         at_once = provider.concurrency if provider and not examination.custom else ANY_HOST
         jobs.append(Job(row, secret, results_key, examination, dies_at - MARGIN, max(1, at_once // workers())))
-    _tell_of_each_other(jobs)
     _give_what_is_known(jobs)
     return jobs
 
@@ -352,15 +361,6 @@ def _data_keys(check_id: int) -> tuple[bytes, bytes]:
         return seal.data_key(seal.KEYS, check_id), seal.data_key(seal.RESULTS, check_id)
     except seal.Burned:
         return b"", b""
-
-
-def _tell_of_each_other(jobs: list[Job]) -> None:
-    """At a base URL a host may answer one key with another of the same check: each job knows them all."""
-    together: dict[tuple[int, str], list[Secret]] = {}
-    for job in jobs:
-        if job.row.base_url:
-            job.others = together.setdefault((job.row.check_of_id, job.row.base_url), [])
-            job.others.append(job.secret)
 
 
 def _give_what_is_known(jobs: list[Job]) -> None:

@@ -201,7 +201,7 @@ def test_what_the_guard_lets_pass_means_the_same_host_to_every_parser(text: str)
         return
     host = spelled.removeprefix("https://").partition("/")[0]
     assert urllib3.util.parse_url(spelled).host == host
-    assert client_module._parts(spelled)[0] == f"https://{host}"
+    assert client_module._origin(spelled) == f"https://{host}"
     assert text.lower().startswith(f"https://{host}")
 
 

@@ -20,12 +20,11 @@ from probes import evidence, exports, report, words
 from probes.client import Client
 from probes.evidence import ACCEPTED, REFUSED, Finding
 from probes.examination import Ask, Examination
-from probes.exchange import Exchange
+from probes.exchange import Exchange, Redactor
 from probes.forms import CheckForm, Planned
 from probes.lanes import RESERVE, Lanes, Place
 from probes.models import State
 from probes.report import Examined, Reported
-from probes.secret import Secret
 from probes.terms import Catalogue
 
 ALL_ACCEPTED, NOTHING, SOME_REFUSED, SOME_NOT_TOLD, INTERRUPTED = 0, 2, 3, 4, 130
@@ -132,7 +131,7 @@ class Job:
     planned: Planned
     examination: Examination | None  # None: nobody has said whose it is
     most: int
-    others: list[Secret]
+    others: Redactor
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -160,16 +159,16 @@ class Job:
 
 def jobs_of(catalogue: Catalogue, keys: list[Planned], spend: bool) -> list[Job]:
     """The keys as they are before any call; keys at one base URL know of each other."""
-    together: dict[str, list[Secret]] = {}
+    together: dict[str, Redactor] = {}
     for planned in keys:
-        if planned.base_url and planned.pasted.secret:
-            together.setdefault(planned.base_url, []).append(planned.pasted.secret)
-    return [_job(catalogue, planned, together.get(planned.base_url, []), spend) for planned in keys]
+        if planned.base_url:
+            together.setdefault(planned.base_url, Redactor()).add(planned.secret)
+    return [_job(catalogue, planned, together.get(planned.base_url, Redactor()), spend) for planned in keys]
 
 
-def _job(catalogue: Catalogue, planned: Planned, others: list[Secret], spend: bool) -> Job:
+def _job(catalogue: Catalogue, planned: Planned, others: Redactor, spend: bool) -> Job:
     if planned.state == State.NEEDS_CHOICE:
-        return Job(planned, None, 0, [])
+        return Job(planned, None, 0, others)
     provider, shape, today = (
         catalogue.providers.get(planned.provider),
         planned.pasted.match.shape,
