@@ -86,7 +86,7 @@ def _said(reported: Reported) -> list[tuple[str, str]]:
     verdict, cause, visible = shown["verdict"], shown["cause"], shown["models"]["visible"]
     return [
         (_("Whose"), report.identity_text(reported)),
-        (_("Verdict"), words.verdict_text(verdict, report.host(reported), report.silent(cause))),
+        (_("Verdict"), words.verdict_text(verdict, report.host(reported.case), report.silent(cause))),
         (_("Cause"), words.cause_text(cause, verdict) or cause or ""),
         (_("Origin"), shown["origin"] or ""),
         (_("Able to pay"), str(words.ABILITY_TO_PAY[shown["ability_to_pay"]])),

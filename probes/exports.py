@@ -70,7 +70,7 @@ def row(reported: Reported) -> dict[str, Any]:
         "identity": shown["identity"]["state"],
         "balance": value,
         "balance_unit": unit,
-        "limits": ", ".join(f"{e['metric']} {_value(e)}" for e in report.metrics_of(reported, LIMITS)),
+        "limits": ", ".join(f"{e['metric']} {_value(e)}" for e in report.metrics_of(reported.case, LIMITS)),
         "models_visible": shown["models"]["visible"],
         "models_covered": len(shown["models"]["covered"]),
         "next_action": shown["next_actions"][0]["slug"] if shown["next_actions"] else "",
@@ -81,7 +81,7 @@ def row(reported: Reported) -> dict[str, Any]:
 def _balance(reported: Reported) -> tuple[str, str]:
     """The amount that the catalogue names first, and its currency."""
     amounts = [m.name for m in reported.case.catalogue.shared.metrics if m.unit == "currency"]
-    known = [e for e in report.metrics_of(reported, BALANCE) if e["metric"] in amounts]
+    known = [e for e in report.metrics_of(reported.case, BALANCE) if e["metric"] in amounts]
     first = min(known, key=lambda e: amounts.index(e["metric"]), default=None)
     return (str(first["value"]), first["unit"] or "") if first else ("", "")
 
