@@ -39,6 +39,7 @@ proof: $(VENV)/.run
 bench: $(VENV)/.dev
 	@$(PY) -m benchmarks.one_key
 	@$(PY) -m benchmarks.public_page
+	@$(PY) -m benchmarks.thousand_keys
 
 # The data folder stays.
 clean:

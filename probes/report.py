@@ -152,7 +152,7 @@ def row(catalogue: Catalogue, key: Examined) -> dict[str, Any]:
         "ability_to_pay": done.ability_to_pay,
         "balance": [plain(e) for e in metrics_of(case, BALANCE)][:2],
         "limits": [plain(e) for e in metrics_of(case, LIMITS)][:3],
-        "visible": done.models["visible"],
+        "visible": None if done.models_public else done.models["visible"],  # of a list that answers anyone, nothing
         "covered": len(done.models["covered"]),
         "next": done.next_actions[0] if done.next_actions else "",
         "requests": requests(case.findings),
