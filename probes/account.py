@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.forms import PasswordResetForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm, UsernameField
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.auth.views import LoginView, PasswordChangeView, PasswordResetConfirmView
@@ -28,6 +28,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from probes import access, store
+from probes.forms import Unechoed
 from probes.models import Admission, ApiToken, Check, State
 
 
@@ -44,7 +45,16 @@ class Refusing:
         return self.render_to_response(self.get_context_data(form=form), status=422)  # type: ignore[attr-defined]
 
 
+class NameWidget(Unechoed, forms.TextInput):
+    pass
+
+
+class SignInForm(AuthenticationForm):
+    username = UsernameField(widget=NameWidget(attrs={"autofocus": True}))
+
+
 class SignIn(Refusing, LoginView):
+    authentication_form = SignInForm
     template_name = "account/sign_in.html"
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.http import quote_etag
-from django.utils.timezone import now
 from django.views.decorators.http import require_safe
 
 from probes import exports, present, present_table, results, seal
@@ -49,9 +49,9 @@ def live(request: HttpRequest, token: str) -> HttpResponse:
     try:
         if Detection.objects.filter(check_of=mine).count() == 1:
             return _live_one(request, token, mine)
-        seen_at, since = now(), _instant(request.GET.get("since", ""))
+        seen_at, since = timezone.now(), _since(request.GET.get("since", ""))
         how_far = present_table.progress(mine)  # before the rows: none may end unseen between
-        rows = results.table(mine, since - OVERLAP if since else None)
+        rows = results.table(mine, since)
         context = present_table.changed(token, mine, how_far, rows)
         if not how_far["running"]:
             context |= present_table.totals(results.table(mine))
@@ -70,9 +70,9 @@ def _live_one(request: HttpRequest, token: str, check: Check) -> HttpResponse:
     return private(render(request, "probes/_report.html", context), etag)
 
 
-def _instant(text: str) -> datetime | None:
+def _since(text: str) -> datetime | None:
     try:
-        return datetime.fromtimestamp(float(text), UTC)
+        return datetime.fromtimestamp(float(text), UTC) - OVERLAP
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -107,7 +107,7 @@ def compare(request: HttpRequest, token: str) -> HttpResponse:
     if mine is None:
         return gone(request)
     asked = [request.GET.get("a", ""), request.GET.get("b", ""), *request.GET.getlist("key")]
-    numbers = list(dict.fromkeys(int(n) for n in asked if n.isascii() and n.isdigit()))
+    numbers = list(dict.fromkeys(int(n) for n in asked if n.isascii() and n.isdigit() and len(n) < 6))
     both = _reports(mine, numbers[:2])
     if both is None:
         return gone(request)

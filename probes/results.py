@@ -17,6 +17,8 @@ from probes import report, seal
 from probes.models import Check, Detection, State, current
 from probes.models import Finding as FindingRow
 
+LARGEST = 2**15  # of numbers, as the database keeps them; it cannot be asked for a huge one
+
 
 def examined(check: Check, numbers: Iterable[int] | None = None) -> list[report.Examined]:
     """The keys of a check (those with these numbers; None = all) with their findings opened."""
@@ -31,7 +33,9 @@ def examined(check: Check, numbers: Iterable[int] | None = None) -> list[report.
 
 def _rows(check: Check, numbers: Iterable[int] | None) -> QuerySet[Detection]:
     rows = Detection.objects.filter(check_of=check)
-    return rows if numbers is None else rows.filter(number__in=list(numbers))
+    if numbers is None:
+        return rows
+    return rows.filter(number__in=[n for n in numbers if n < LARGEST])
 
 
 def _all_findings(check: Check) -> QuerySet[FindingRow]:

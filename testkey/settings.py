@@ -266,12 +266,17 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "filters": {"no_tokens": {"()": "testkey.headers.NoTokens"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["no_tokens"]}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["no_tokens"]},
+        "nowhere": {"class": "logging.NullHandler"},
+    },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # A missing page is no news; its address may hold a token.
         "django.request": {"handlers": ["console"], "level": "ERROR", "propagate": False},
+        # Nor is a request for another host; it would be printed, whatever it is.
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
         # At DEBUG it prints addresses and headers.
         "urllib3": {"level": "ERROR"},
         "testkey": {"level": "INFO"},
