@@ -88,6 +88,8 @@ def measure(number: int, rounds: int, others: list[str]) -> Measured:
         site.run(ours, keys(1, number), provider.slug)
         memory["after one key"] = ours.memory()
         seen: list[float] = []
+        site.run(ours, keys(number, 0), provider.slug)
+        memory["warm"] = ours.memory()  # threads, connections and both workers' catalogue are there to stay
         site.run(ours, keys(number, 0), provider.slug, lambda: seen.append(ours.memory()))
         for start in range(1, rounds + 1):
             pasted = keys(number, start)
@@ -160,7 +162,7 @@ def own(measured: Measured) -> tuple[Rows, int]:
         ("CPU, before the start", us["cpu before"], "s", None),
         *((f"CPU, {kind}", us[f"cpu {kind}"], "s", None) for kind in ("web", "queue", "burner", "dev")),
         *((f"Memory {when}", mib, "MiB", None) for when, mib in memory.items()),
-        ("Memory that many keys add to one", memory["at most"] - memory["after one key"], "MiB", GOAL_MEMORY),
+        ("Memory that many keys add when warm", memory["at most"] - memory["warm"], "MiB", GOAL_MEMORY),
         ("Mixed: start to last row but one", mixed.figures["last_but_one"], "s", None),
         ("Mixed: start to last row", mixed.figures["last_row"], "s", us["last_row"] + 10),
         ("Mixed: calls", mixed.figures["requests"], "", None),
