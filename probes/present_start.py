@@ -12,6 +12,7 @@ from probes.models import Detection, current
 from probes.start import Group, StartForm, groups
 from probes.terms import Catalogue
 
+WHOLE = "review"  # the field of an error that speaks of the whole start
 SHOWN_KEYS = 12
 NOTICED = 8  # lines that a notice names
 SAMPLES = (0, 1, 2, 3, 5, 11, 100)  # together they show every plural form that a language has
@@ -46,7 +47,7 @@ def start_context(rows: list[Detection], start: StartForm | None) -> dict[str, A
         "review": {
             "keys": sum(len(group.rows) for group in found),
             "clear": clear,
-            "errors": [error for group in shown for error in group["all_errors"]],
+            "errors": _of_the_whole(start) + [error for group in shown for error in group["all_errors"]],
             "providers": _providers(catalogue) if any(group.needs_choice for group in found) else [],
             "burns_at": check.burns_at,
             "spends_already": check.spend,
@@ -55,6 +56,10 @@ def start_context(rows: list[Detection], start: StartForm | None) -> dict[str, A
             "buttons": "|".join(button(n) for n in SAMPLES),
         },
     }
+
+
+def _of_the_whole(start: StartForm | None) -> list[dict[str, str]]:
+    return [{"field": WHOLE, "text": start.errors[WHOLE]}] if start and WHOLE in start.errors else []
 
 
 def button(keys: int) -> str:

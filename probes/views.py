@@ -106,7 +106,7 @@ def start(request: HttpRequest, token: str) -> HttpResponse:
     try:
         store.start(check, form.decisions, form.left_out, form.spend, lambda further: _admit_start(request, further))
     except access.Refused as refused:
-        form.errors[0] = present_start.not_now(refused.status, refused.retry_after)
+        form.errors[present_start.WHOLE] = present_start.not_now(refused.status, refused.retry_after)
         response = result_page(request, token, check, start=form, status=refused.status)
         response["Retry-After"] = str(refused.retry_after)
         return response

@@ -18,7 +18,7 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from probes import models, public, seed, sow, store, worker
+from probes import lanes, models, public, seed, sow, store, worker
 from probes.lab import recorded
 from probes.lab.recorded import Recorded
 from probes.lab.server import Lab, Server
@@ -107,6 +107,14 @@ def shipped_records() -> list[Recorded]:
 def lab() -> Iterator[Server]:
     with lab_of(shipped_records()) as server:
         yield server
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that ask us to wait, as recorded ones do for half a minute, are asked again at once."""
+    for module in (worker, lanes):
+        monkeypatch.setattr(module, "LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(worker, "AGAIN_SECONDS", (0.0, 0.0))
 
 
 @contextmanager
