@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from probes import coverage, seed
+from probes import coverage, report, seed
 from probes.lab import recorded
+from probes.lab.server import Server
 from probes.management.commands.cataloguewords import FILE, text
+from tests.test_flow import CHECK_SHAPE, DETECTION_SHAPE, FINDING_SHAPE, FINE_GRAINED, Submit
 
 DOCS = Path(__file__).parent.parent / "docs"
 CATALOGUE = seed.read_catalogue()
@@ -82,3 +86,31 @@ def test_the_coverage_table_is_fresh() -> None:
 
 def test_every_sentence_of_the_catalogue_can_be_translated() -> None:
     assert FILE.read_text(encoding="utf-8") == text(seed.read_catalogue()), "run: python manage.py cataloguewords"
+
+
+def without_what_differs_each_time(part: Any) -> Any:
+    """A document less its times and request ids."""
+    if isinstance(part, dict):
+        each_time = ("created_at", "burns_at", "key_destroyed_at", "elapsed_ms", "request_id")
+        return {
+            name: "" if name in each_time else without_what_differs_each_time(value) for name, value in part.items()
+        }
+    return [without_what_differs_each_time(each) for each in part] if isinstance(part, list) else part
+
+
+@pytest.mark.django_db
+def test_the_example_of_the_json_is_what_is_really_answered(lab: Server, check: Submit) -> None:
+    example = json.loads((DOCS / "json.md").read_text(encoding="utf-8").partition("```json")[2].partition("```")[0])
+    _url, answered = check(f"{FINE_GRAINED}\nhttps://api.openai.com/v1")
+    told, made = without_what_differs_each_time(example), without_what_differs_each_time(answered)
+    assert told == made
+    assert json.dumps(told) == json.dumps(made)  # in the same order too
+
+
+def test_every_key_and_state_of_the_json_is_explained() -> None:
+    told = {word for row in table("json.md") for word in re.findall(r"`(\w+)`", row[0])}
+    below = ("findings", "models", "capabilities", "path", "next_actions")  # each has a paragraph or table of its own
+    assert told >= {*CHECK_SHAPE, *DETECTION_SHAPE, *FINDING_SHAPE} - set(below)
+    text = (DOCS / "json.md").read_text(encoding="utf-8")
+    for word in (*below, *report.CHECK_STATES, *report.DETECTION_STATES):
+        assert f"`{word}`" in text, word
