@@ -200,7 +200,8 @@ def unit_of(catalogue: Catalogue, reading: Reading, exchange: Exchange) -> str |
     if reading.unit_read:
         unit = evaluate(reading.unit_read, exchange.view)
         return clip(unit, 16) if isinstance(unit, str) else None
-    own = next((m.unit for m in catalogue.shared.metrics if m.name == reading.name), "")
+    metric = catalogue.shared.metric.get(reading.name)
+    own = metric.unit if metric else ""
     return reading.unit or (own if own != "currency" else "") or None
 
 

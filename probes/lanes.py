@@ -91,7 +91,7 @@ class Lanes(Generic[Item]):
         lane.width = min(lane.most, lane.width + 1)
 
     def refuse(self, place: Place[Item], now: float, retry_after: float, whole_host: bool) -> None:
-        """It was answered by a 429. retry_after: seconds, 0 = not said. whole_host: it does not speak of the key alone."""
+        """It was answered by a 429. retry_after: seconds, 0 = not said. whole_host: it speaks of no key alone."""
         lane = self._lanes[place.host]
         lane.in_a_row += 1
         if place.wave == lane.wave:

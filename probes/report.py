@@ -182,8 +182,13 @@ def waiting_row(key: Any, catalogue: Catalogue) -> dict[str, Any]:
 
 def metrics_of(case: Case, capability: str) -> list[dict[str, Any]]:
     """The facts of one capability that were read."""
-    names = {m.name for m in case.catalogue.shared.metrics if m.capability == capability}
-    return [e for f in case.findings for e in f["evidence"] if e["metric"] in names and e["value"] is not None]
+    known = case.catalogue.shared.metric
+    return [
+        e
+        for f in case.findings
+        for e in f["evidence"]
+        if e["value"] is not None and e["metric"] in known and known[e["metric"]].capability == capability
+    ]
 
 
 def silent(cause: str | None) -> bool:

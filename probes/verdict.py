@@ -12,13 +12,14 @@ that disagree are settled (docs/decisions.md, "When findings disagree"):
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 from probes.evidence import ACCEPTED, REFUSED, Finding
-from probes.terms import AIModel, Catalogue, Provider
+from probes.terms import AIModel, Catalogue, Metric, Provider
 
 HINDERING = ("leaked", "revoked", "suspended", "no_credit", "restricted", "rate_limited", "active")
 REFUSING = ("leaked", "revoked", "suspended", "invalid", "region_blocked")
@@ -235,19 +236,23 @@ def _covered(case: Case) -> tuple[AIModel, ...]:
 
 def _capabilities(case: Case) -> list[dict[str, str | None]]:
     """The ten, known ones first. A capability's state is rolled up from its metrics; None = nothing was seen."""
-    metric_of = {m.name: m.capability for m in case.catalogue.shared.metrics}
+    metrics = case.catalogue.shared.metric
     states: dict[str, set[str]] = {}
     for finding in case.findings:
         for item in finding["evidence"]:
-            states.setdefault(metric_of.get(item["metric"], ""), set()).add(item["state"])
+            states.setdefault(_capability_of(metrics, item["metric"]), set()).add(item["state"])
     if case.provider and not case.custom and any(f["accepted"] for f in case.findings):
         for withheld in case.provider.not_exposed:
-            states.setdefault(metric_of.get(withheld.metric, ""), set()).add("not_exposed")
+            states.setdefault(_capability_of(metrics, withheld.metric), set()).add("not_exposed")
     rows: list[dict[str, str | None]] = [
         {"slug": c.slug, "label": c.label, "state": _rolled(states.get(c.slug, set()))}
         for c in case.catalogue.shared.capabilities
     ]
     return sorted(rows, key=lambda row: STATES.index(row["state"]) if row["state"] else len(STATES))
+
+
+def _capability_of(metrics: Mapping[str, Metric], name: str) -> str:
+    return metrics[name].capability if name in metrics else ""
 
 
 def _rolled(states: set[str]) -> str | None:

@@ -34,7 +34,7 @@ from probes.evidence import Finding
 from probes.examination import Ask, Examination
 from probes.exchange import Exchange, Redactor
 from probes.lanes import LONGEST_PAUSE, Lanes, Place
-from probes.models import Detection, Heartbeat, State, current
+from probes.models import Check, Detection, Heartbeat, State, current
 from probes.models import Finding as FindingRow
 from probes.secret import Secret
 
@@ -153,7 +153,11 @@ def claim_next(claim: str, most: int) -> list[Detection]:
             return []
         Detection.objects.filter(pk__in=chosen, state=State.QUEUED).update(state=State.PROBING, claim=claim)
         held = Detection.objects.filter(pk__in=chosen, claim=claim, state=State.PROBING)
-        return list(held.select_related("check_of").order_by("queued_at", "pk"))
+        rows = list(held.order_by("queued_at", "pk"))
+        checks = Check.objects.in_bulk({row.check_of_id for row in rows})  # one object each, not one a row
+    for row in rows:
+        row.check_of = checks[row.check_of_id]
+    return rows
 
 
 def _taken(claim: str) -> list[str]:
@@ -365,8 +369,9 @@ def _data_keys(check_id: int) -> tuple[bytes, bytes]:
 
 def _give_what_is_known(jobs: list[Job]) -> None:
     """What the keys said of themselves was written when they were submitted."""
-    by_row = {job.row.pk: job for job in jobs}
-    for found in FindingRow.objects.filter(detection__in=list(by_row)):
+    speaking = {s.name for p in current().providers.values() for s in p.key_shapes if s.form}
+    by_row = {job.row.pk: job for job in jobs if job.row.shape in speaking}
+    for found in FindingRow.objects.filter(detection__in=list(by_row)) if by_row else ():
         job = by_row[found.detection_id]
         with _alone(job):
             job.findings.append(seal.open_finding(job.results_key, bytes(found.sealed), found.detection_id))

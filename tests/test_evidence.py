@@ -5,9 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import jmespath
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from probes import evidence, seed
+from probes import evidence, seed, terms
 from probes.evidence import MAX_LIST, MAX_MODELS, instant, judge, plain, read, said
 from probes.exchange import Exchange
 from probes.terms import Probe, Reading, Rule
@@ -334,3 +337,18 @@ def test_no_answer_stops_any_probe_of_the_catalogue(status: int, body: Any) -> N
             found = read(CATALOGUE, sender, one, answer(status, body))
             assert found["verdict"] in seed.VERDICTS
             assert not found["accepted"] or isinstance(body, dict | list)
+
+
+# Paths are walked without JMESPath, as JMESPath would
+
+NAMES = st.sampled_from(["a", "b", "x-y", "headers", "body"])
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4), TREES)
+def test_a_path_reads_what_jmespath_reads(names: list[str], answer: Any) -> None:
+    text = ".".join(name if name.isalnum() else f'"{name}"' for name in names)
+    assert terms.evaluate(text, answer) == jmespath.search(text, answer)

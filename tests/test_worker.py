@@ -109,6 +109,7 @@ while empty < 3:
     empty = 0 if rows else empty + 1
     for row in rows:
         print(row.pk)
+    time.sleep(0.01)  # so that the others come to it
 """
 
 
