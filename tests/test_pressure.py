@@ -84,6 +84,16 @@ def hosts(answer: Callable[[str, int], bytes | None]) -> Iterator[Host]:
             site.LAB_URL = before
 
 
+def after(seconds: float) -> Callable[[str, int], bytes | None]:
+    """A host that accepts every key, after so long."""
+
+    def answer(_said: str, _before: int) -> bytes:
+        time.sleep(seconds)
+        return GOOD
+
+    return answer
+
+
 def submit(client: Client, queued: Queue, pasted: list[str], **fields: str) -> str:
     """Start them, and leave the tasks in the queue."""
     url = client.post("/checks/", {"keys": "\n".join(pasted), "provider": ONE_CALL, **fields})["Location"]
@@ -143,7 +153,7 @@ def test_a_host_never_gets_more_calls_at_once_than_it_bears(check: Submit) -> No
     Provider.objects.filter(slug=ONE_CALL).update(concurrency=6)
     CatalogueState.bump()
     models.forget()
-    with hosts(lambda _said, _before: time.sleep(0.02) or GOOD) as host:
+    with hosts(after(0.02)) as host:
         _url, document = check("\n".join(keys(40)), provider=ONE_CALL)
     assert set(verdicts(document)) == {"active"}
     assert host.peak == 6 // worker.workers()
@@ -213,7 +223,7 @@ def test_a_single_key_beside_a_thousand_is_answered_while_they_still_wait(disk: 
     CatalogueState.bump()
     models.forget()
     many, one = Client(), Client()
-    with hosts(lambda _said, _before: time.sleep(0.05) or GOOD) as host:
+    with hosts(after(0.05)) as host:
         submit(many, queued, keys(1000))
         task = python(WORKER, disk)
         wait_for(lambda: len(host.heard) > 20, 20, every=0.01)
@@ -230,15 +240,15 @@ def test_a_single_key_beside_a_thousand_is_answered_while_they_still_wait(disk: 
 @pytest.mark.parametrize("how", ["cancel", "burn"])
 def test_after_it_no_further_request_is_made(disk: Path, queued: Queue, how: str) -> None:
     client = Client()
-    with hosts(lambda _said, _before: time.sleep(0.1) or GOOD) as host:
+    with hosts(after(0.1)) as host:
         url = submit(client, queued, keys(600))
         task = python(WORKER, disk)
         wait_for(lambda: len(host.heard) > 20, 20, every=0.01)
         assert client.post(f"{url}{how}/").status_code == 303
         time.sleep(worker.ALIVE_SECONDS + 0.1)
-        after = len(host.heard)
+        heard = len(host.heard)
         task.communicate(timeout=30)
-        assert len(host.heard) == after < 600
+        assert len(host.heard) == heard < 600
     if how == "cancel":
         document = json_of(client, url)
         assert document["check"]["state"] == "done"
