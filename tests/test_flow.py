@@ -453,14 +453,15 @@ def test_a_start_is_made_once(lab: Server, client: Client, queued: Queue) -> Non
 
 
 def test_a_key_that_is_left_out_is_sent_nowhere_and_told_as_refused(lab: Server, client: Client, queued: Queue) -> None:
-    url = submit(client, f"{FINE_GRAINED}\nYOUR_API_KEY\n{NO_CREDIT}")
+    url = submit(client, f"{FINE_GRAINED}\nYOUR_API_KEY\n{NO_CREDIT}\n{SHARED}")
     client.post(f"{url}start/", {"leave": "2"})
+    client.post(f"{url}start/", {"leave": "3"})
     run(queued)
     document = json_of(client, url)
     assert_document(document)
     assert [key["line"] for key in document["detections"]] == [1]
-    assert [row["line"] for row in document["refused"]] == [2, 3]
-    assert document["refused"][1]["reason"] == "you left it out."
+    assert [row["line"] for row in document["refused"]] == [2, 3, 4]
+    assert {row["reason"] for row in document["refused"][1:]} == {"you left it out."}
     assert "api.openai.com" not in lab.lab.hosts
     assert "Line 3: not sent, because you left it out." in visible(page_of(client, url))
 
@@ -500,7 +501,10 @@ def test_a_start_that_finds_no_room_says_so_and_when_to_come_again(
 # The same form twice
 
 
-def test_a_double_submit_makes_one_check(lab: Server, client: Client, queued: Queue) -> None:
+def test_a_double_submit_makes_one_check_and_counts_as_one(
+    lab: Server, client: Client, queued: Queue, settings: Any
+) -> None:
+    settings.ANONYMOUS_LIMIT = 1
     first, second = (submit(client, FINE_GRAINED, submission="s" * 22) for _ in range(2))
     assert first == second
     assert Check.objects.count() == 1
