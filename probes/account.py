@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from axes.models import AccessAttempt
 from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -16,6 +17,7 @@ from django.contrib.messages.views import SuccessMessageMixin
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
+from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -28,7 +30,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from probes import access, store
-from probes.forms import Unechoed
+from probes.forms import NameWidget
 from probes.models import Admission, ApiToken, Check, State
 
 
@@ -38,15 +40,17 @@ def end_the_session_in_time(request: HttpRequest, **kwargs: Any) -> None:
     request.session.set_expiry(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 
 
+@receiver(pre_save, sender=AccessAttempt)
+def keep_nothing_that_was_posted(instance: AccessAttempt, **kwargs: Any) -> None:
+    """Of a sign-in that failed, who it was and how often is kept. A key may stand in any of its fields."""
+    instance.get_data = instance.post_data = ""
+
+
 class Refusing:
     """A form that is refused is answered with 422, as everywhere."""
 
     def form_invalid(self, form: Any) -> HttpResponse:
         return self.render_to_response(self.get_context_data(form=form), status=422)  # type: ignore[attr-defined]
-
-
-class NameWidget(Unechoed, forms.TextInput):
-    pass
 
 
 class SignInForm(AuthenticationForm):

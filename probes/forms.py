@@ -60,6 +60,10 @@ class BaseUrlWidget(Unechoed, forms.TextInput):
     pass
 
 
+class NameWidget(Unechoed, forms.TextInput):
+    """For who signs in."""
+
+
 class KeysField(forms.CharField):
     """A NUL is the fault of its line, not of the whole paste."""
 

@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.sessions.models import Session
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -533,6 +534,8 @@ def test_a_wrong_sign_in_is_told(visitor: Visitor, username: str, password: str)
     fields = {"username": username, "password": password, "next": f"https://evil.example/{KEY}", "is_staff": "1"}
     assert visitor.post("/account/sign-in/", fields).status_code == 422
     assert "evil.example" not in visitor.told[-1]
+    assert visitor.post("/admin/login/", fields).status_code == 200
+    assert not echoes("".join(repr(vars(attempt)) for attempt in AccessAttempt.objects.all()))
 
 
 @pytest.mark.parametrize(
