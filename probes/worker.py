@@ -43,7 +43,8 @@ log = logging.getLogger("testkey.worker")
 BATCH = 250  # keys of a task
 THREADS = 256
 ANY_HOST = 256  # calls at once that a host bears of which the catalogue knows nothing
-IN_HAND = 384  # keys that a task takes up at once: enough that its threads never wait for the database
+IN_HAND = 384  # keys that a task has in hand: enough that its threads never wait for the database
+CLAIM = 96  # keys that it takes up at one look: the first calls set out before the rest is opened
 ALWAYS = 16  # more that it takes up at each look, however many it has: whoever comes late begins
 LOOK_SECONDS = 0.2  # between two looks for keys that came later
 WRITE_SECONDS = 0.2  # between two writes while much is under way
@@ -211,8 +212,11 @@ class Batch:
         for turn in self.lanes.remove(lambda turn: turn.job.deadline <= clock):
             self._answered(turn, Exchange(call=str(turn.ask.call), failure="not_asked"))
         if now < self.more_until:
-            fresh = claim_next(self.claim, max(ALWAYS, IN_HAND - len(self.jobs)))
+            most = min(CLAIM, max(ALWAYS, IN_HAND - len(self.jobs)))
+            fresh = claim_next(self.claim, most)
             self.claimed += len(fresh)
+            if len(fresh) == CLAIM:
+                self.look_at = now  # there may be more
             jobs = _jobs(fresh)
             self._tell_of_each_other(jobs)
             for job in jobs:
@@ -262,7 +266,7 @@ class Batch:
 
     def _take(self) -> None:
         """Answers that have come; the first is waited for."""
-        wait = LOOK_SECONDS
+        wait = max(0.0, min(LOOK_SECONDS, self.look_at - time.monotonic()))
         while True:
             try:
                 place, exchange = self.answers.get(timeout=wait) if wait else self.answers.get_nowait()
