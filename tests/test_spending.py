@@ -91,7 +91,7 @@ def test_a_spending_probe_is_no_read_only_call_and_no_account_probe(pair: tuple[
     assert probe not in account_probes(provider)
 
 
-@pytest.mark.parametrize("slug", {provider.slug for provider, _probe in SPENDING})
+@pytest.mark.parametrize("slug", sorted({provider.slug for provider, _probe in SPENDING}))
 def test_a_free_call_proves_the_key_before_anything_is_spent(slug: str) -> None:
     assert any(p.proves_key and not p.spends for p in CATALOGUE.providers[slug].probes)
 
