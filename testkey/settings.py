@@ -91,8 +91,9 @@ CHECK_SECONDS = 300  # results burn this long after submit, exactly
 KEY_SECONDS = 60  # a key that is being probed lives no longer than this after it was queued
 PASTE_BYTES = 1024 * 1024
 MAX_KEYS = 1000  # of one check
-ANONYMOUS_KEYS = MAX_KEYS if LOCAL else env_int("TESTKEY_ANONYMOUS_KEYS", 5)  # of one who has not signed in
-ANONYMOUS_LIMIT = 0 if LOCAL else env_int("TESTKEY_ANONYMOUS_LIMIT", 10)  # his checks in WINDOW_SECONDS; 0 = any
+# Of one who has not signed in: keys of one check, and checks in WINDOW_SECONDS; 0 = any.
+ANONYMOUS_KEYS = min(MAX_KEYS, env_int("TESTKEY_ANONYMOUS_KEYS", MAX_KEYS if LOCAL else 5))
+ANONYMOUS_LIMIT = env_int("TESTKEY_ANONYMOUS_LIMIT", 0 if LOCAL else 10)
 OPERATOR_KEYS = env_int("TESTKEY_OPERATOR_KEYS", 2000)  # of one operator in WINDOW_SECONDS
 WINDOW_SECONDS = 600
 QUEUE_KEYS = 8000  # that may wait at once, all together: more would die unprobed

@@ -6,7 +6,7 @@ import tempfile
 _folder = tempfile.mkdtemp(prefix="testkey-tests-")
 os.environ["TESTKEY_DATA_DIR"] = os.path.join(_folder, "data")
 os.environ["TESTKEY_KEYS_DIR"] = os.path.join(_folder, "keys")
-for _name in ("TESTKEY_LAB_URL", "TESTKEY_ALLOWED_HOSTS", "TESTKEY_DATABASE_URL", "TESTKEY_KEYS_URL"):
+for _name in [name for name in os.environ if name.startswith("TESTKEY_") and not name.endswith("_DIR")]:
     os.environ.pop(_name, None)
 # Playwright's synchronous API keeps an event loop in the main thread.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
