@@ -23,7 +23,9 @@ MOST_WORK = 100_000  # chunks, brackets and lines that are looked into
 NEAR = 50  # characters, base URLs, scopes that are looked at round a key
 
 _OPENING = "[({"
-_APART = r"\s\"'`<>|,;(){}\[\]\\\uff1a\uff0c\uff1b\u3002"  # with the colon, comma, semicolon, full stop of Chinese
+_ENDS = "”“’»›」』"  # of strings between typographic quotes
+# With the colon, comma, semicolon, full stop and round brackets of Chinese.
+_APART = rf"\s\"'`{_ENDS}„‘‚«‹「『<>|,;(){{}}\[\]\\\uff1a\uff0c\uff1b\u3001\u3002\uff08\uff09"
 _LEXEME = re.compile(
     rf"(?P<url>https?:(?:\\?/){{2}}(?:[^{_APART}]|\\/)*)"
     r"|(?P<dashes>-{4,}|-+(?=\s|$))"
@@ -37,12 +39,14 @@ _WORTH_READING = re.compile(
     re.I,
 )
 _BRACKETS = re.compile(r"[\[\](){}]+")
-_AT_ONCE = re.compile(rf"[^{_APART}:=-]{{1,7}}+(?![:=]|[\s\"'`\\]+[:=\uff1a])")  # no name, no value
+_AT_ONCE = re.compile(rf"[^{_APART}:=-]{{1,7}}+(?![:=]|[\s\"'`{_ENDS}\\]+[:=\uff1a])")  # no name, no value
 _NAME = r"(?:\$env:)?-{0,2}[^\W\d][\w.-]{0,60}"
 _NAMED = re.compile(rf"({_NAME})(?::=|[:=])(.*)", re.S)
 _ADDRESS = re.compile(r"https?:(?:\\?/){2}")
 _NAME_ALONE = re.compile(_NAME)
-_SEPARATOR = re.compile(r"""\\?["'`]?\s{0,20}(?::=|=>|=(?!=)|:|\uff1a)""")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+_AFTER_VARIABLE = re.compile(rf"[\"'{_ENDS}\],=\s]{{1,8}}")
+_SEPARATOR = re.compile(rf"""\\?["'`{_ENDS}]?\s{{0,20}}(?::=|=>|=(?!=)|:|\uff1a)""")
 _PART = re.compile(r"[^/?&=#@:]{8,}")
 _ARGUMENT = re.compile(r"[?&]([\w.-]{1,40})=$")
 _KEY_LENGTH = re.compile(r"(?=[\w-]*\d)[\w-]{20}")
@@ -158,6 +162,13 @@ class _Chunk:
         first, end = self.last
         near = end == self.start - 1 and self.line[end] == " " and end - first <= 40
         return f"{self.line[first:end]} {name}" if near and name.isalpha() else name
+
+    @property
+    def variable(self) -> str:
+        """The variable's name right before it: `setx A_KEY "…"`, `environ["A_KEY"] = "…"`."""
+        name, between = self.line[self.last[0] : self.last[1]], self.line[self.last[1] : self.start]
+        said = _VARIABLE.fullmatch(name) and _AFTER_VARIABLE.fullmatch(between) and not _VARIABLE.match(self.text)
+        return name if said and (names.of_key(name) or names.of_url(name)) else ""
 
     @property
     def alone(self) -> bool:
@@ -342,6 +353,8 @@ class _Reader:
 
     def _chunk(self, chunk: _Chunk) -> Iterator[Pasted]:
         """A name, an address, or a value, or several of them with no space between."""
+        if not self.fresh and (variable := chunk.variable):
+            self._call(variable, variable)
         for _ in range(NEAR):
             text = chunk.text.lstrip(":=")
             chunk = chunk.part(len(chunk.text) - len(text))
@@ -433,7 +446,7 @@ class _Reader:
         meant = keyed and (self.fresh or prefixed)
         fault, detail = paste.fault_of(value, self.catalogue, match)
         if not fault:
-            lone = chunk.alone and prefixed and not free
+            lone = prefixed and not free and (chunk.alone or (len(value) > paste.LABEL_FROM and _random(value)))
             if (
                 distinctive
                 or (meant and (_shaped(match) or _random(value)))

@@ -155,6 +155,14 @@ FOUND: dict[str, tuple[str, list[tuple[int, str, str, str]]]] = {
     "key, address, key, address": (f"Key: {ONE}\n{A}\nKey: {TWO}\n{B}", [(1, ONE, "Key", A), (3, TWO, "Key", B)]),
     "Chinese": (f"接口地址：{A}\n密钥：{ONE}\n", [(2, ONE, "", A)]),
     "prose": (f"my key is {HF} and the other is {GROQ}. md5 {HEX} nothing\n", [(1, HF, "", ""), (1, GROQ, "", "")]),
+    "prose, keys of a shared shape": (f"{ONE} {TWO}\nmy key {'sk-' + FILL[:48]} failed; {HF}", [
+        (1, ONE, "", ""), (1, TWO, "", ""), (2, "sk-" + FILL[:48], "", ""), (2, HF, "", "")]),
+    "prose, typographic quotes": (f"Ключ: «{HF}», Schlüssel „{GROQ}“, 密钥「{ONE}」、“api_key”：“{TWO}”（新）", [
+        (1, HF, "", ""), (1, GROQ, "", ""), (1, ONE, "", ""), (1, TWO, "api_key", "")]),
+    "a variable's name before its value": (
+        f'os.environ["A_KEY"] = "{ONE}"\nos.environ["A_BASE_URL"] = "{A}"\nsetx HF_TOKEN "{HF}"\nENV HEX_KEY {HEX}\n'
+        f'$x::SetEnvironmentVariable("GROQ_API_KEY", "{GROQ}")\nneeded = ["A_KEY", "HF_TOKEN"]', [
+        (1, ONE, "A_KEY", A), (3, HF, "HF_TOKEN", ""), (4, HEX, "HEX_KEY", ""), (5, GROQ, "GROQ_API_KEY", "")]),
     "faults": (
         "OPENAI_API_KEY=sk-proj-abcd…wxyz\nKEY=<your-key>\n"
         f"token: {HF * 2}\nx {HF}{GROQ}\nAWS_ACCESS_KEY_ID=AKIATESTKEYFAKE00000\n-----BEGIN PRIVATE KEY-----\nMIIfake\n"
