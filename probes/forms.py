@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -14,8 +15,9 @@ from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from probes import find, guard, words
+from probes import find, guard, paste, words
 from probes.examination import CLAIM_WITHOUT_CHOICE
+from probes.exchange import Redactor
 from probes.models import State, current
 from probes.paste import Pasted
 from probes.secret import Secret
@@ -135,8 +137,17 @@ class Elsewhere(ValueError):
 def checked_base_url(text: str) -> str:
     """The base URL in its one spelling, "" for none. Raises guard.BaseUrlError."""
     text = text.strip()
+    if _holds_key(text):
+        raise guard.BaseUrlError("holds_key")
     own = [host for host in settings.ALLOWED_HOSTS if host != "*"]
     return guard.base_url(text, tuple(settings.PRIVATE_GATEWAYS), tuple(own)) if text else ""
+
+
+def _holds_key(base_url: str) -> bool:
+    """Whether a part of its host or path has the shape of a key: an address is stored, shown and looked up."""
+    parts = [*base_url.split("/"), *re.split("[/.]", base_url)]
+    shapes = [paste.whose(part, current()).shape for part in parts]
+    return any(shape.prefix for shape in shapes if shape)
 
 
 def destination(catalogue: Catalogue, provider: str, base_url: str) -> tuple[str, str]:
@@ -245,6 +256,9 @@ class CheckForm(DestinationForm):
             self.add_error("keys", self._too_many())
         else:
             self.plan = self._planned(pasted, cleaned["provider"], cleaned["base_url"])
+            typed = self.data.get("base_url", "")
+            if Redactor(*(key.pasted.secret for key in self.plan.keys))(typed) != typed:
+                self.add_error("base_url", str(words.BASE_URL_FAULTS["holds_key"]))
             if not self.plan.keys:
                 self.add_error("keys", _("Nothing in this holds a key that can be sent."))
         return cleaned

@@ -44,6 +44,7 @@ BASE_URL_FAULTS: dict[str, Word] = {
     "special_name": _("The base URL's host is a name for private use; a host that is known on the internet is needed."),
     "own_name": _("The base URL is this site itself."),
     "path": _("The base URL's path may not hold “..”, “.” or “//”."),
+    "holds_key": _("The base URL holds what looks like a key; give the address without it."),
     "other_provider": _("This base URL is %(detail)s's own; choose that provider, or none."),
 }
 

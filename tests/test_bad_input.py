@@ -24,7 +24,7 @@ from django.test import Client
 from probes.management.commands.proof import Browser, Stand, wait_for
 from probes.models import ApiToken, Check, Detection, State
 from tests.test_access import operator
-from tests.test_flow import FINE_GRAINED, NO_CREDIT, RESTRICTED, Queue, json_of
+from tests.test_flow import FINE_GRAINED, NO_CREDIT, NOBODYS, RESTRICTED, Queue, json_of
 
 pytestmark = pytest.mark.django_db
 
@@ -276,6 +276,9 @@ BASE_URLS = [
     "https://relay.acme.dev/?key=" + KEY,
     "https://relay.acme.dev/#" + KEY,
     f"https://{KEY}@relay.acme.dev/",
+    f"https://relay.acme.dev/{KEY}/v1",
+    f"https://relay.acme.dev/{FINE_GRAINED}",
+    f"https://{KEY}.acme.dev/v1",
     f"https://{KEY}/",
     "http://relay.acme.dev/",
     "//relay.acme.dev/",
@@ -304,6 +307,25 @@ def test_a_base_url_that_is_none_is_told_and_nothing_is_kept(visitor: Visitor, b
         assert visitor.post(f"{url}start/", {field: base_url}).status_code == 422
     row.refresh_from_db()
     assert (row.state, row.base_url) == (State.NEEDS_CHOICE, "")
+
+
+def test_a_key_of_no_known_shape_is_not_taken_as_a_part_of_its_base_url(visitor: Visitor) -> None:
+    answer = visitor.post("/checks/", {"keys": NOBODYS, "base_url": f"https://relay.acme.dev/{NOBODYS}/v1"})
+    assert answer.status_code == 422
+    assert NOBODYS not in answer.content.decode()
+
+
+def test_an_address_in_the_text_that_holds_a_key_is_not_used(visitor: Visitor) -> None:
+    for place in (f"relay.acme.dev/{KEY}/v1", f"{KEY}.acme.dev/v1"):
+        url = visitor.submit(f"OPENAI_BASE_URL=https://{place}\nOPENAI_API_KEY={KEY}")
+        assert visitor.get(url).status_code == 200
+        assert Detection.objects.latest("pk").base_url == ""
+
+
+@pytest.mark.parametrize("base_url", ["https://risk-management-2024-prod.acme.dev/v1", f"https://x.dev/{'0f' * 16}/v1"])
+def test_an_address_that_only_resembles_a_key_is_taken(visitor: Visitor, base_url: str) -> None:
+    visitor.submit(KEY, base_url=base_url)
+    assert Detection.objects.latest("pk").base_url == base_url
 
 
 # Addresses of results
