@@ -52,7 +52,7 @@ class Problem(Exception):
             "detail": self.detail,
             **self.more,
         }
-        response = JsonResponse(body | self.more, status=self.status, content_type="application/problem+json")
+        response = JsonResponse(body, status=self.status, content_type="application/problem+json")
         for name, value in self.headers.items():
             response[name] = value
         return private(response)
