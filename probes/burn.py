@@ -40,11 +40,13 @@ def burn(check_ids: Iterable[int]) -> int:
 
 def cancel(check_ids: Iterable[int]) -> None:
     """End these checks' probing now: without the keys' data key no further call is sent. What was found stays."""
-    ids, now = list(check_ids), timezone.now()
+    ids = list(check_ids)
     for check_id in ids:
         seal.destroy(seal.KEYS, check_id)
     with transaction.atomic():
-        Check.objects.filter(pk__in=ids, cancelled_at=None).update(cancelled_at=now)
+        now = timezone.now()
+        # The same form again is a check of its own, not this one.
+        Check.objects.filter(pk__in=ids, cancelled_at=None).update(cancelled_at=now, submission=None)
         Check.objects.filter(pk__in=ids, key_destroyed_at=None).update(key_destroyed_at=now)
         rows = Detection.objects.filter(check_of__in=ids, state__in=UNFINISHED)
         rows.update(state=State.DONE, sealed_key=None, claim="", changed_at=now)

@@ -49,7 +49,7 @@ def submit(
     admit: called within the transaction; what it raises undoes all.
     """
     now = timezone.now()
-    mark = _mark(plan, submission) if submission else None
+    mark = _mark(plan, submission, spend) if submission else None
     try:
         with transaction.atomic():
             if mark:
@@ -72,9 +72,9 @@ def _twin(mark: str | None) -> Submitted | None:
     return Submitted(token, earlier.owner) if earlier and token else None
 
 
-def _mark(plan: Plan, submission: str) -> str:
+def _mark(plan: Plan, submission: str, spend: bool) -> str:
     """Of this paste in this form. Keyed by a word that is not stored, so that no key can be tried against it."""
-    mac = hmac.new(submission.encode(), digestmod=hashlib.sha256)
+    mac = hmac.new(submission.encode(), str(spend).encode(), hashlib.sha256)
     for planned in plan.keys:
         place = f"{planned.pasted.line}:{planned.pasted.column}:{planned.provider}:{planned.base_url}:"
         mac.update(place.encode() + seal.fingerprint(submission, planned.secret))
@@ -149,14 +149,18 @@ def start(
 
     admit: called within the transaction with the number of copies that further destinations make.
     """
-    now, started = timezone.now(), 0
+    started = 0
     with transaction.atomic():
+        held = Check.objects.select_for_update().filter(pk=check.pk).first()  # as it is now: it may have been burned
+        waiting = Detection.objects.filter(check_of=held, state__in=WAITING)
+        if held is None or not waiting.exists():  # or another click was first
+            return 0
         admit(sum(len(d.numbers) * (len(d.destinations) - 1) for d in decisions))
-        waiting = Detection.objects.filter(check_of=check, state__in=WAITING)
+        now = timezone.now()
         if spend:
             Check.objects.filter(pk=check.pk).update(spend=True)
         if left_out:
-            _leave_out(check, waiting.filter(number__in=left_out))
+            _leave_out(held, waiting.filter(number__in=left_out))
         for decision in decisions:
             (provider, base_url), *others = decision.destinations
             rows = waiting.filter(number__in=decision.numbers)

@@ -518,11 +518,12 @@ def test_a_double_submit_makes_one_check_and_counts_as_one(
         {"keys": NO_CREDIT},
         {"keys": f"\n{FINE_GRAINED}"},
         {"keys": FINE_GRAINED, "base_url": RELAY_URL},
+        {"keys": FINE_GRAINED, "spend": "on"},
         {"keys": FINE_GRAINED, "submission": "t" * 22},
         {"keys": FINE_GRAINED, "submission": ""},
     ],
 )
-def test_another_paste_or_place_or_form_makes_another_check(
+def test_another_paste_or_place_or_leave_or_form_makes_another_check(
     lab: Server, client: Client, queued: Queue, second: dict[str, str]
 ) -> None:
     submit(client, FINE_GRAINED, submission="s" * 22)
@@ -546,6 +547,14 @@ def test_a_double_submit_after_a_burn_is_a_check_of_its_own(lab: Server, client:
     second = submit(client, FINE_GRAINED, submission="s" * 22)
     assert second != first
     assert client.get(second).status_code == 200
+
+
+def test_the_same_form_after_a_cancel_is_a_check_of_its_own(lab: Server, client: Client, queued: Queue) -> None:
+    first = submit(client, FINE_GRAINED, submission="s" * 22)
+    client.post(f"{first}cancel/")
+    second = submit(client, FINE_GRAINED, submission="s" * 22)
+    assert second != first
+    assert not Check.objects.get(submission__isnull=False).cancelled_at
 
 
 def test_a_guessed_submission_without_the_paste_leads_to_nobodys_check(

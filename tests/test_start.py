@@ -12,8 +12,9 @@ from django.conf import settings as site
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from probes import burn, present_start, start
+from probes import burn, present_start, start, store
 from probes.models import Check, Detection, State
+from probes.start import Decision
 
 HF = [f"hf_TestKeyFakeNeverIssued{i:04d}ABCDEFGH"[:37] for i in range(20)]
 OPENAI = "sk-TestKeyLabNoCredit00T3BlbkFJFakeKeyNeverIssued00"
@@ -133,7 +134,7 @@ def test_one_click_starts_what_is_clear_and_the_rest_goes_on_waiting(
     assert (response.status_code, response["Location"]) == (303, url)
     assert destinations() == {"line 1": [("huggingface", "")], "line 2": [("openai", "")]}
     assert len(queued) == 1
-    assert "This key has not been sent yet" in visible(review(client, url))
+    assert "1 key waits for your start" in visible(review(client, url))
 
 
 def test_a_provider_is_picked_for_a_group(client: Client, submit: Callable[..., str]) -> None:
@@ -253,6 +254,26 @@ def test_a_double_start_asks_each_once(client: Client, submit: Callable[..., str
     for _ in range(2):
         client.post(f"{url}start/", {"each-1": ["deepseek"]})
     assert destinations()["line 1"] == [("deepseek", "")]
+
+
+def test_two_starts_at_one_moment_lose_nothing_that_was_left_out(submit: Callable[..., str], queued: list[Any]) -> None:
+    submit(HF[0], OPENAI)
+    seen_by_both = [Check.objects.get() for _ in range(2)]
+    numbers = [row.number for row in Detection.objects.all()]
+    admitted: list[int] = []
+    for check in seen_by_both:
+        store.start(check, [Decision((numbers[1],), (("openai", ""),))], {numbers[0]}, False, admitted.append)
+    assert [row["line"] for row in Check.objects.get().refused] == [1]
+    assert admitted == [0]
+    assert len(queued) == 1
+
+
+def test_a_start_that_meets_a_burn_starts_nothing(submit: Callable[..., str], queued: list[Any]) -> None:
+    submit(HF[0], OPENAI)
+    check = Check.objects.get()
+    burn.burn([check.pk])
+    assert store.start(check, [Decision((2,), (("openai", ""),))], {1}, False) == 0
+    assert not queued
 
 
 def test_another_session_can_neither_see_nor_start(client: Client, submit: Callable[..., str]) -> None:
