@@ -136,9 +136,14 @@ def pump() -> None:
 
 
 def wake() -> None:
-    """A task for keys that wait, where there is none: this one took up another's, or a worker died with its own."""
-    alive = timezone.now() - timedelta(seconds=settings.KEY_SECONDS - MARGIN)
-    if Detection.objects.filter(state=State.QUEUED, queued_at__gt=alive).exists() and not OrmQ.objects.exists():
+    """A task for keys that wait, where there is none: this one took up another's, or a worker died with its own.
+
+    A task that is under way, or died, stays locked in the queue: it is none.
+    """
+    now = timezone.now()
+    alive = now - timedelta(seconds=settings.KEY_SECONDS - MARGIN)
+    waits = Detection.objects.filter(state=State.QUEUED, queued_at__gt=alive).exists()
+    if waits and not OrmQ.objects.filter(lock__lte=now).exists():
         async_task(pump, save=False)
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from probes import burn, models, store, worker
 from probes.examination import Examination
@@ -181,6 +183,20 @@ def test_a_submission_that_cannot_be_queued_is_not_accepted(
 
 
 # Work
+
+
+def test_keys_that_wait_get_a_task_where_each_other_task_has_been_taken(db: None, at: Clock) -> None:
+    waiting("a", 1)
+    OrmQ.objects.create(key="testkey", payload="", lock=timezone.now() + timedelta(seconds=300))  # it died, perhaps
+    for _ in range(2):
+        worker.wake()
+        at(1)
+    assert OrmQ.objects.count() == 2
+
+
+def test_nobody_is_woken_for_nothing(db: None) -> None:
+    worker.wake()
+    assert not OrmQ.objects.exists()
 
 
 def test_the_keys_of_many_checks_are_worked_off_in_one_task(lab: Server, client: Client, queued: Queue) -> None:
