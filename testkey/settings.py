@@ -96,7 +96,7 @@ ANONYMOUS_KEYS = min(MAX_KEYS, env_int("TESTKEY_ANONYMOUS_KEYS", MAX_KEYS if LOC
 ANONYMOUS_LIMIT = env_int("TESTKEY_ANONYMOUS_LIMIT", 0 if LOCAL else 10)
 OPERATOR_KEYS = env_int("TESTKEY_OPERATOR_KEYS", 2000)  # of one operator in WINDOW_SECONDS
 WINDOW_SECONDS = 600
-QUEUE_KEYS = 5000  # that may wait at once, all together: more would die unprobed (some 100 a second at four calls a key)
+QUEUE_KEYS = 5000  # that may wait at once, all together: more would die unprobed
 LAB_URL = env("TESTKEY_LAB_URL").rstrip("/")
 PRIVATE_GATEWAYS = env_list("TESTKEY_PRIVATE_GATEWAYS")
 
