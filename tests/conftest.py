@@ -34,6 +34,18 @@ def score() -> pytest.StashKey[str]:
     return SCORE
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of the processes that share the tests one has the score; it tells the one that prints."""
+    if SCORE in session.config.stash and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["score"] = session.config.stash[SCORE]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if "score" in getattr(node, "workeroutput", {}):
+        node.config.stash[SCORE] = node.workeroutput["score"]
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if SCORE in config.stash:
         terminalreporter.write_line(config.stash[SCORE])
