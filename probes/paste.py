@@ -117,6 +117,8 @@ def line(number: int, raw: str, catalogue: Catalogue) -> Pasted | None:
 
 def as_key(number: int, value: str, name: str, match: Match, catalogue: Catalogue, **place: Any) -> Pasted:
     """A key without fault, with all that its form tells. match: whose it may be; place: where it stands, notices."""
+    if place["length"] > LONGEST + ROOM:  # nearly all of it invisible
+        return Pasted(number, fault="too_long")
     facts = keyform.facts(match.shape.form, value) if match.shape else {}
     return Pasted(
         number, Secret(value), _label(number, value, name, match, catalogue), match=match, facts=facts, **place

@@ -155,6 +155,7 @@ FAULTS = {
     "short": "too_short",
     "k" * 4097: "too_long",
     "k" * 400_000: "too_long",
+    HF[:20] + "\u200b" * 5000 + HF[20:]: "too_long",
     "ghp_" + FILL[:36]: "neighbour",
     "AKIA" + "TESTKEYFAKE00000": "neighbour",
     "xoxb-" + FILL[:20]: "neighbour",
