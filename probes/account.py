@@ -158,18 +158,19 @@ def _page(request: HttpRequest, form: TokenForm, made: str = "", status: int = 2
             "used": access.used(request.user),
             "limit": settings.OPERATOR_KEYS,
             "minutes": settings.WINDOW_SECONDS // 60,
-            "checks": _running_checks(request.user),
+            "checks": _running_checks(request),
             "tokens": ApiToken.objects.filter(user=request.user),
         }
     return render(request, "account/account.html", context, status=status)
 
 
-def _running_checks(user: User) -> list[dict[str, Any]]:
-    """The operator's live checks, the newest first, each with the token that leads to it."""
+def _running_checks(request: HttpRequest) -> list[dict[str, Any]]:
+    """The live checks of the operator, and of this browser from before he signed in, the newest first, each with the
+    token that leads to it."""
     now = timezone.now()
     checks = (
         Check.objects.live()
-        .filter(owner=access.owner_of(user))
+        .filter(owner__in=access.owners(request))
         .annotate(
             keys=Count("detections"),
             done=Count("detections", filter=Q(detections__state=State.DONE)),

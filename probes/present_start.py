@@ -26,7 +26,7 @@ def not_now(status: int, seconds: int) -> str:
     else:
         wait = ngettext("%(n)d minute", "%(n)d minutes", minutes) % {"n": minutes}
     if status == 429:
-        return _("You have submitted as much as one may in ten minutes. Try again in %(wait)s.") % {"wait": wait}
+        return _("This is more than you may submit within ten minutes. Try again in %(wait)s.") % {"wait": wait}
     return _("More keys are waiting than can be asked in time. Try again in %(wait)s.") % {"wait": wait}
 
 

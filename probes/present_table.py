@@ -93,9 +93,9 @@ def totals(rows: list[dict[str, Any]]) -> dict[str, str]:
     if not done:
         return {"status": str(words.STATUS["waiting"])}
     accepted = sum(row["verdict"] in ACCEPTED for row in done)
-    text = ngettext("Done. %(n)s of %(all)s key accepted.", "Done. %(n)s of %(all)s keys accepted.", len(rows))
+    text = ngettext("Done. %(n)s of %(all)s key accepted.", "Done. %(n)s of %(all)s keys accepted.", len(done))
     return {
-        "status": text % {"n": count(accepted), "all": count(len(rows))},
+        "status": text % {"n": count(accepted), "all": count(len(done))},
         "cost": cost(sum(row["requests"] for row in done), sum(row["tokens_spent"] for row in done)),
     }
 

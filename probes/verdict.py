@@ -328,11 +328,9 @@ _STEP_RULES = {
 }
 
 # Causes that pass by themselves: asking again later may tell more.
-NO_ANSWER = (
-    *("timeout", "dns", "tls", "refused", "reset", "blocked", "unreachable", "bad_http"),
-    *("interrupted", "cancelled", "not_asked"),
-)
-PASSING = (*NO_ANSWER, "provider_error", "overloaded", "rate_limited_by_address", "other_region_silent")
+NO_ANSWER = ("timeout", "dns", "tls", "refused", "reset", "blocked", "unreachable", "bad_http")
+NOT_ASKED = ("interrupted", "cancelled", "not_asked")  # our own doing: the provider had nothing to answer
+PASSING = (*NO_ANSWER, *NOT_ASKED, "provider_error", "overloaded", "rate_limited_by_address", "other_region_silent")
 
 _BY_VERDICT = {
     "no_credit": ["top-up", "add-monitoring"],

@@ -19,7 +19,7 @@
   async function send(action, body, { button, unanswered, lines }) {
     button.disabled = true;
     const before = shown;
-    const response = await fetch(action, { method: "POST", body }).catch(() => null);
+    const response = await post(action, body).catch(() => null);
     const text = await response?.text().catch(() => "");
     button.disabled = false;
     if (shown !== before) return; // the operator went elsewhere meanwhile
@@ -29,6 +29,18 @@
     if (response?.ok || response?.status === 404 || page.getElementById("errors")) return show(page, path);
     const [title, why] = ["main h1", "main .lead"].map((part) => page.querySelector(part)?.textContent);
     complain(title ?? "", why ?? unanswered);
+  }
+
+  // A page that stood open while the operator signed in elsewhere, or lost its cookies, has an old token: the page that
+  // the address leads to has a new one.
+  async function post(action, body) {
+    const response = await fetch(action, { method: "POST", body });
+    if (response.status !== 403) return response;
+    const page = new DOMParser().parseFromString(await (await fetch(action)).text(), "text/html");
+    const fresh = page.querySelector("[name=csrfmiddlewaretoken]")?.value;
+    if (!fresh) return response;
+    body.set("csrfmiddlewaretoken", fresh);
+    return fetch(action, { method: "POST", body });
   }
 
   function show(page, path) {
@@ -78,6 +90,7 @@
   addEventListener("submit", (event) => {
     const sent = event.target;
     const { unanswered, most, tooLarge } = { ...form()?.dataset, ...sent.dataset };
+    if (sent.matches("#compare") && pasted()) sent.target = "_blank";
     const cancels = pasted() && sent.action.endsWith("/cancel/");
     if (!sent.matches("#paste, #review") && !cancels) return;
     event.preventDefault();
@@ -99,7 +112,7 @@
     const path = location.pathname;
     if (path === shown) return; // a place within the page
     if (path === home?.path) return put(home.main, home.title, path);
-    const response = pastes.has(path) && (await fetch(path).catch(() => null));
+    const response = pastes.has(path) && (await fetch(path + location.search).catch(() => null));
     if (!response) return location.reload();
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     if (path === location.pathname) put(document.adoptNode(page.querySelector("main")), page.title, path);
@@ -172,6 +185,9 @@
   addEventListener("click", (event) => {
     const again = event.target.closest("button.again");
     const link = event.target.closest("a.export");
+    const away = event.target.closest("main a[href]:not(.export)");
+    // What else a result leads to opens beside it: to leave the page is to lose the paste.
+    if (away && away.pathname !== shown && pasted()) away.target = "_blank";
     if (again && pasted()) return checkAgain(again);
     if (!link || !join || !pasted()) return;
     event.preventDefault();

@@ -398,6 +398,14 @@ def test_a_closed_tab_is_found_again_with_state_and_clock(monkeypatch: pytest.Mo
     assert re.search(r'datetime="PT29\dS">4:5\d<', page)
 
 
+def test_a_check_from_before_the_sign_in_is_listed_in_its_browser_alone(client: Client, queued: Any) -> None:
+    olga = operator()
+    address = client.post("/checks/", {"keys": "hf_TestKeyLabFineGrained0000000000000"})["Location"]
+    client.force_login(olga)
+    assert f'href="{address}"' in text_of(client.get("/account/"))
+    assert address not in text_of(signed_in(olga).get("/account/"))
+
+
 def test_a_check_is_read_in_each_browser_of_its_operator_and_by_nobody_else(queued: Any) -> None:
     olga = operator()
     address = signed_in(olga).post("/checks/", {"keys": "hf_TestKeyLabFineGrained0000000000000"})["Location"]

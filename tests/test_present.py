@@ -140,6 +140,7 @@ def test_keys_that_wait_for_a_choice_stand_beside_those_that_are_done(client: Cl
     assert rows(html)[3] == (4, "waiting", False)
     assert "Which provider?" in html
     assert "1 key waits for your start" in html
+    assert "Done. 3 of 3 keys accepted." in html
 
 
 def test_a_single_key_that_waits_shows_the_form_that_starts_it(client: Client, submit: Submit) -> None:
@@ -205,6 +206,8 @@ def test_a_cancelled_check_says_so_and_runs_no_more(client: Client, submit: Subm
     client.post(f"{address}cancel/")
     html = page(client, address)
     assert re.search(r"Cancelled at \d\d:\d\d:\d\d UTC", html)
+    assert "cancelled before this key was asked about" in page(client, f"{address}keys/1/")
+    assert "Provider did not answer" not in html
     assert 'data-running="no"' in html
 
 

@@ -157,6 +157,34 @@ def test_a_key_is_checked_again_from_the_paste(visit: Visit, stand: Stand) -> No
     expect(page.get_by_label("Keys")).to_have_value(RELAY)
 
 
+def test_a_comparison_opens_beside_the_result_so_that_the_paste_stays(visit: Visit) -> None:
+    seen = visit()
+    page = seen.page
+    seen.submit(f"{HF}\n{OPENAI}")
+    page.get_by_role("button", name="Start").click()
+    seen.done()
+    for box in page.locator("table.rows tbody input").all():
+        box.check()
+    with seen.context.expect_page() as opened:
+        page.get_by_role("button", name="Compare").click()
+    expect(opened.value.get_by_role("heading", name="Two keys side by side")).to_be_visible()
+    page.get_by_text("Act before it burns").click()
+    page.get_by_label("With the keys themselves").check()
+    assert OPENAI in downloaded(page)
+
+
+def test_a_key_is_checked_again_after_a_sign_in_elsewhere(visit: Visit) -> None:
+    """Signing in changes the CSRF token that the open page holds."""
+    seen = visit()
+    page = seen.page
+    first = seen.submit(HF)
+    seen.done()
+    seen.context.clear_cookies()
+    page.get_by_role("button", name="Check again").click()
+    page.wait_for_url(lambda url: "/checks/" in url and url != first)
+    forgive(seen, "403")
+
+
 def test_a_refused_paste_stays_in_the_box(visit: Visit) -> None:
     seen = visit()
     page = seen.page
