@@ -57,8 +57,9 @@ class Ran:
 
 @pytest.fixture
 def checkkey(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def run(keys: str, *options: str) -> Ran:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(keys))
+    def run(keys: str | bytes, *options: str) -> Ran:
+        given = keys if isinstance(keys, bytes) else keys.encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8"))
         out, err = io.StringIO(), io.StringIO()
         try:
             call_command("checkkey", *options, stdout=out, stderr=err)
@@ -90,6 +91,15 @@ def checkkey(monkeypatch: pytest.MonkeyPatch) -> Any:
 )
 def test_the_exit_status_says_what_came_out(lab: Server, checkkey: Any, keys: str, status: int) -> None:
     assert checkkey(keys).status == status
+
+
+@pytest.mark.parametrize(
+    "given", [b"caf\xe9\nA_KEY=" + FINE_GRAINED.encode(), f"A_KEY={FINE_GRAINED}".encode("utf-16")]
+)
+def test_what_is_no_utf8_is_read_as_a_file_is(lab: Server, checkkey: Any, given: bytes) -> None:
+    ran = checkkey(given)
+    assert "key A_KEY" in ran.out
+    assert ran.status == 0
 
 
 def test_a_provider_that_cannot_be_reached_is_not_told(checkkey: Any) -> None:

@@ -21,7 +21,7 @@ from probes.client import Client
 from probes.evidence import ACCEPTED, REFUSED, Finding
 from probes.examination import Ask, Examination
 from probes.exchange import Exchange, Redactor
-from probes.forms import CheckForm, Planned
+from probes.forms import CheckForm, Planned, decoded
 from probes.lanes import RESERVE, Lanes, Place
 from probes.models import State
 from probes.report import Examined, Reported
@@ -63,7 +63,8 @@ class Command(BaseCommand):
         sys.exit(status)
 
     def _check(self, progress: Progress, **options: Any) -> int:
-        data = {"keys": sys.stdin.read(), **{name: options[name] for name in ("provider", "base_url", "spend")}}
+        pasted = decoded(sys.stdin.buffer.read())  # as the form reads a file, whatever bytes it holds
+        data = {"keys": pasted, **{name: options[name] for name in ("provider", "base_url", "spend")}}
         form = CheckForm(data, at_once=True)
         if not form.is_valid():
             self._refused(form.plan.refused)
