@@ -248,7 +248,8 @@ class Batch:
     def _send(self, now: float) -> None:
         while self.later and self.later[0][0] <= now:
             _at, _number, turn = heapq.heappop(self.later)
-            self.lanes.add(turn.ask.call.host, turn.job.owner, turn, turn.job.most)
+            if not turn.job.stumbled:  # its key has been told as done
+                self.lanes.add(turn.ask.call.host, turn.job.owner, turn, turn.job.most)
         for place in self.lanes.take(now):
             self.threads.submit(self._call, place)
 

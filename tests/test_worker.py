@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -226,6 +227,20 @@ def test_findings_are_seen_as_they_arrive(client: Client, queued: Queue, monkeyp
     assert first["detections"][0]["identity"]["state"] == "proven"
     assert first["detections"][0]["next_actions"] == []
     assert [f["probe"] for f in last["detections"][0]["findings"]] == ["current_key", "models"]
+
+
+@pytest.mark.parametrize(("stumbled", "calls"), [(False, 1), (True, 0)])
+def test_a_second_try_is_not_made_of_a_key_that_ended_meanwhile(stumbled: bool, calls: int) -> None:
+    batch = worker.Batch("claim")
+    job: Any = SimpleNamespace(stumbled=stumbled, owner="a", most=1)
+    ask: Any = SimpleNamespace(call=SimpleNamespace(host="host.example"))
+    batch.later.append((1.0, 1, worker.Turn(job, ask, attempt=2)))
+    batch._send(0.5)
+    assert len(batch.later) == 1
+    batch.threads = SimpleNamespace(submit=lambda *_: None)  # type: ignore[assignment]
+    batch._send(2.0)
+    assert batch.lanes.running == calls
+    assert not batch.later
 
 
 @pytest.mark.parametrize("method", ["answer", "next"])
