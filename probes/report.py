@@ -150,14 +150,20 @@ def row(catalogue: Catalogue, key: Examined) -> dict[str, Any]:
         "verdict": done.verdict,
         "cause": done.cause,
         "ability_to_pay": done.ability_to_pay,
-        "balance": [plain(e) for e in metrics_of(case, BALANCE)][:2],
-        "limits": [plain(e) for e in metrics_of(case, LIMITS)][:3],
+        "balance": _short(case, BALANCE),
+        "limits": _short(case, LIMITS),
         "visible": None if done.models_public else done.models["visible"],  # of a list that answers anyone, nothing
         "covered": len(done.models["covered"]),
         "next": done.next_actions[0] if done.next_actions else "",
         "requests": requests(case.findings),
         "tokens_spent": tokens_spent(case.findings),
     }
+
+
+def _short(case: Case, capability: str) -> list[str]:
+    """Two values that say something without their labels: no yes or no, and of a limit not what is left of it."""
+    found = [e for e in metrics_of(case, capability) if not isinstance(e["value"], bool)]
+    return [plain(e) for e in found if capability != LIMITS or not e["metric"].endswith("_remaining")][:2]
 
 
 def waiting_row(key: Any, catalogue: Catalogue) -> dict[str, Any]:
