@@ -25,6 +25,7 @@ COLUMNS = (
     *("ability_to_pay", "balance", "balance_unit", "limits", "models_visible", "models_covered"),
     *("next_action", "requests"),
 )
+LEFT = ("balance_total", "limit_remaining")  # metrics
 FOREIGN = {"label", "origin", "cause", "balance", "balance_unit", "limits"}  # columns that others have a say in
 
 FORMULA = tuple("=+-@|%;＝＋－＠")  # what makes a spreadsheet calculate
@@ -79,10 +80,9 @@ def row(reported: Reported) -> dict[str, Any]:
 
 
 def _balance(reported: Reported) -> tuple[str, str]:
-    """The amount that the catalogue names first, and its currency."""
-    amounts = [m.name for m in reported.case.catalogue.shared.metrics if m.unit == "currency"]
-    known = [e for e in report.metrics_of(reported.case, BALANCE) if e["metric"] in amounts]
-    first = min(known, key=lambda e: amounts.index(e["metric"]), default=None)
+    """What is left, and its currency: of the account, else under the key's limit. What was once given is no balance."""
+    known = [e for e in report.metrics_of(reported.case, BALANCE) if e["metric"] in LEFT]
+    first = min(known, key=lambda e: LEFT.index(e["metric"]), default=None)
     return (str(first["value"]), first["unit"] or "") if first else ("", "")
 
 

@@ -91,7 +91,7 @@ def totals(rows: list[dict[str, Any]]) -> dict[str, str]:
     """What is said of all keys when none is probed any more."""
     done = [row for row in rows if row["state"] == State.DONE]
     if not done:
-        return {"status": str(words.STATUS["waiting"])}
+        return {"status": str(words.STATUS["waiting" if rows else "left_out"])}
     accepted = sum(row["verdict"] in ACCEPTED for row in done)
     text = ngettext("Done. %(n)s of %(all)s key accepted.", "Done. %(n)s of %(all)s keys accepted.", len(done))
     return {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from probes import guard, words
@@ -149,5 +150,5 @@ class StartForm:
         for row in rows:
             if provider and row.distinctive and provider not in row.candidates:
                 owner = self.catalogue.providers[row.candidates[0]].name
-                raise Elsewhere(field, str(words.FAULTS["wrong_provider"]) % {"detail": owner})
+                raise Elsewhere(field, capfirst(str(words.FAULTS["wrong_provider"]) % {"detail": owner}))
         return provider or default_claim(self.catalogue), base_url

@@ -78,6 +78,7 @@ VERDICT_GROUPS: dict[str, Word] = {"accepted": _("All accepted"), "refused": _("
 STATUS: dict[str, Word] = {
     "running": _("Checking. Findings appear as they arrive."),
     "waiting": _("Nothing is sent before you start it."),
+    "left_out": _("You left out every key. Nothing was sent."),
     "done": _("Done."),
 }
 

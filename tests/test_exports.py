@@ -174,6 +174,18 @@ def test_a_row_says_what_was_found_in_words_for_programs() -> None:
     assert row["next_action"] in {"top-up", "fill-pricing", "set-route", "import-inventory", "add-provider-config"}
 
 
+def test_a_balance_is_what_is_left_and_never_what_was_given() -> None:
+    given, left = fact("balance_granted", "50.00", "USD"), fact("limit_remaining", 18830000, "quota units")
+    assert balance_of(given) == ("", "")
+    assert balance_of(given, left) == ("18830000", "quota units")
+    assert balance_of(left, fact("balance_total", "3.00", "USD")) == ("3.00", "USD")
+
+
+def balance_of(*facts: dict[str, Any]) -> tuple[str, str]:
+    [row] = parsed("csv", reported(finding("active", evidence=list(facts))))
+    return row["balance"], row["balance_unit"]
+
+
 def test_csv_is_quoted_and_ends_its_lines_as_the_standard_says() -> None:
     lines = exports.write("csv", [reported()]).split("\r\n")
     assert len(lines) == 3

@@ -170,6 +170,14 @@ def test_a_key_that_is_left_out_is_not_sent_and_its_line_is_told(client: Client,
     assert "Line 2: not sent, because you left it out." in visible(review(client, url))
 
 
+def test_where_every_key_is_left_out_it_says_so(client: Client, submit: Callable[..., str]) -> None:
+    url = submit(HF[0], OPENAI)
+    client.post(f"{url}start/", {"leave": ["1", "2"]})
+    page = visible(review(client, url))
+    assert "No key is left" in page
+    assert "You left out every key. Nothing was sent." in page
+
+
 def test_a_single_key_of_a_group_goes_elsewhere(client: Client, submit: Callable[..., str]) -> None:
     url = submit(HF[0], OPENAI)
     client.post(f"{url}start/", {f"base_url-key-{number(2)}": RELAY_URL})
