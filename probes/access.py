@@ -71,12 +71,10 @@ def owners(request: HttpRequest) -> list[str]:
 
 
 def make_owner(request: HttpRequest) -> str:
-    """Whose a new check is: the operator's, else this browser's."""
+    """Whose a new check is: the operator's, else this browser's. The session keeps a new id once a check is let in."""
     if isinstance(request.user, User) and is_operator(request.user):
         return owner_of(request.user)
-    if not _browser(request):
-        request.session[OWNER] = secrets.token_urlsafe(32)
-    return _browser(request)
+    return _browser(request) or secrets.token_urlsafe(32)
 
 
 def _browser(request: HttpRequest) -> str:

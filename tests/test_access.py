@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
@@ -86,14 +87,25 @@ def test_what_a_browser_submitted_before_the_sign_in_stays_readable_in_it(db: No
     assert access.owners(request_of(operator(), owner="browser"))[1:] == ["browser"]
 
 
-def test_a_browser_gets_one_random_owner_and_reads_nothing_before_that(db: None) -> None:
+def test_a_browser_gets_a_random_owner_and_reads_nothing_before_that(db: None) -> None:
     request = request_of()
     assert access.owners(request) == []
     owner = access.make_owner(request)
     assert len(owner) > 40
-    assert access.make_owner(request) == owner
-    assert access.owners(request) == [owner]
     assert access.make_owner(request_of()) != owner
+
+
+def test_a_browser_keeps_its_owner(db: None) -> None:
+    request = request_of(owner="browser")
+    assert access.make_owner(request) == "browser"
+    assert access.owners(request) == ["browser"]
+
+
+def test_who_is_not_let_in_leaves_no_session_behind(db: None, settings: Any) -> None:
+    settings.ANONYMOUS_LIMIT = 1
+    answers = [Client().post("/checks/", {"keys": "hf_TestKeyFakeNeverIssued0000ABCDEFGH"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [303, 429]
+    assert Session.objects.count() == 1
 
 
 def test_no_session_makes_an_operator_of_anyone(db: None) -> None:
