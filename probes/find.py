@@ -26,12 +26,13 @@ _OPENING = "[({"
 _ENDS = "”“’»›」』"  # of strings between typographic quotes
 # With the colon, comma, semicolon, full stop and round brackets of Chinese.
 _APART = rf"\s\"'`{_ENDS}„‘‚«‹「『<>|,;(){{}}\[\]\\\uff1a\uff0c\uff1b\u3001\u3002\uff08\uff09"
+_ENTITY = r"&(?:quot|apos|nbsp|lt|gt|#\d{1,6});"
 _LEXEME = re.compile(
-    rf"(?P<url>https?:(?:\\?/){{2}}(?:[^{_APART}]|\\/)*)"
+    rf"(?P<url>https?:(?:\\?/){{2}}(?:(?!{_ENTITY})[^{_APART}]|\\/)*)"
     r"|(?P<dashes>-{4,}|-+(?=\s|$))"
-    rf"|(?P<chunk>\$?\{{{{1,2}}\s?[\w.]{{1,60}}\s?\}}{{1,2}}|(?:(?!----)[^{_APART}])+)"
+    rf"|(?P<chunk>\$?\{{{{1,2}}\s?[\w.]{{1,60}}\s?\}}{{1,2}}|(?:(?!----|{_ENTITY})[^{_APART}])+)"
     r"|(?P<brackets>[\[\](){}]+)"
-    rf"|(?P<between>\\[nrt]?|(?:(?![\[\](){{}}\\])[{_APART}])+)"
+    rf"|(?P<between>{_ENTITY}|\\[nrt]?|(?:(?![\[\](){{}}\\])[{_APART}])+)"
 )
 # A line without any of this holds no key, whatever came before it.
 _WORTH_READING = re.compile(
@@ -39,14 +40,14 @@ _WORTH_READING = re.compile(
     re.I,
 )
 _BRACKETS = re.compile(r"[\[\](){}]+")
-_AT_ONCE = re.compile(rf"[^{_APART}:=-]{{1,7}}+(?![:=]|[\s\"'`{_ENDS}\\]+[:=\uff1a])")  # no name, no value
+_AT_ONCE = re.compile(rf"[^{_APART}:=&-]{{1,7}}+(?![:=&]|[\s\"'`{_ENDS}\\]+[:=\uff1a])")  # no name, no value
 _NAME = r"(?:\$env:)?-{0,2}[^\W\d][\w.-]{0,60}"
 _NAMED = re.compile(rf"({_NAME})(?::=|[:=])(.*)", re.S)
 _ADDRESS = re.compile(r"https?:(?:\\?/){2}")
 _NAME_ALONE = re.compile(_NAME)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _AFTER_VARIABLE = re.compile(rf"[\"'{_ENDS}\],=\s]{{1,8}}")
-_SEPARATOR = re.compile(rf"""\\?["'`{_ENDS}]?\s{{0,20}}(?::=|=>|=(?!=)|:|\uff1a)""")
+_SEPARATOR = re.compile(rf"""\\?(?:["'`{_ENDS}]|&quot;)?\s{{0,20}}(?::=|=>|=(?!=)|:|\uff1a)""")
 _PART = re.compile(r"[^/?&=#@:]{8,}")
 _ARGUMENT = re.compile(r"[?&]([\w.-]{1,40})=$")
 _KEY_LENGTH = re.compile(r"(?=[\w-]*\d)[\w-]{20}")

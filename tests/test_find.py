@@ -157,6 +157,9 @@ FOUND: dict[str, tuple[str, list[tuple[int, str, str, str]]]] = {
     "prose": (f"my key is {HF} and the other is {GROQ}. md5 {HEX} nothing\n", [(1, HF, "", ""), (1, GROQ, "", "")]),
     "prose, keys of a shared shape": (f"{ONE} {TWO}\nmy key {'sk-' + FILL[:48]} failed; {HF}", [
         (1, ONE, "", ""), (1, TWO, "", ""), (2, "sk-" + FILL[:48], "", ""), (2, HF, "", "")]),
+    "HTML": (
+        f'<p data-c="{{&quot;key&quot;: &quot;{ONE}&quot;, &quot;base_url&quot;: &quot;{A}&quot;}}">{HF}&nbsp;</p>',
+        [(1, ONE, "key", A), (1, HF, "", "")]),
     "prose, typographic quotes": (f"Ключ: «{HF}», Schlüssel „{GROQ}“, 密钥「{ONE}」、“api_key”：“{TWO}”（新）", [
         (1, HF, "", ""), (1, GROQ, "", ""), (1, ONE, "", ""), (1, TWO, "api_key", "")]),
     "a variable's name before its value": (
