@@ -36,6 +36,7 @@ class Near:
         self.scopes = scopes
         self.first_key: dict[tuple[int, int], int] = {}
         self.keys: Counter[tuple[int, int]] = Counter()
+        self.taken = {key.subject for key in keys if key.subject}  # base URLs of these have keys of their own
         for key in keys:
             for group in self._round(key):
                 self.first_key.setdefault(group, key.order)
@@ -59,7 +60,7 @@ class Near:
             fitting = [
                 each
                 for each in self._window(self.by_group.get(group, []), key)
-                if row or not key.subject or (not each[1].subject and sole)
+                if row or (each[1].subject not in self.taken and (not key.subject or (not each[1].subject and sole)))
             ]
             if fitting:
                 return self._pick(fitting, key, after=self.first_key[group] < self.by_group[group][0][0])

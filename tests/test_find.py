@@ -57,6 +57,9 @@ FOUND: dict[str, tuple[str, list[tuple[int, str, str, str]]]] = {
     ".env, two providers": (
         f"BASE_URL={A}\nAPI_KEY={ONE}\n\nCLAUDE_AUTH_TOKEN={TWO}\nCLAUDE_BASE_URL={B}\n",
         [(2, ONE, "API_KEY", A), (4, TWO, "CLAUDE_AUTH_TOKEN", B)]),
+    ".env, one more secret": (
+        f"X_API_KEY={ONE}\nX_BASE_URL={A}\nSECRET_KEY={HEX}\n",
+        [(1, ONE, "X_API_KEY", A), (3, HEX, "SECRET_KEY", "")]),
     ".env, numbered": (
         f"X_API_KEY_1={ONE}\nX_API_KEY_2={TWO}\nX_API_BASE={A}\nX_API_BASE_2={B}",
         [(1, ONE, "X_API_KEY_1", A), (2, TWO, "X_API_KEY_2", B)]),
