@@ -158,9 +158,11 @@ def test_two_keys_are_compared_and_the_difference_is_told_in_words(visit: Visit)
     expect(button).to_be_disabled()
     row(page, 2).get_by_role("checkbox").check()
     row(page, 3).get_by_role("checkbox").check()
-    button.click()
-    expect(page.get_by_role("heading", name="Two keys side by side")).to_be_visible()
-    differing = page.get_by_role("row").filter(has_text="Verdict").first
+    with seen.context.expect_page() as opened:
+        button.click()
+    beside = opened.value
+    expect(beside.get_by_role("heading", name="Two keys side by side")).to_be_visible()
+    differing = beside.get_by_role("row").filter(has_text="Verdict").first
     expect(differing).to_contain_text("differs")
     expect(differing).to_contain_text("Works, no credit")
     expect(differing).to_contain_text("Works, limited permissions")
