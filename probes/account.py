@@ -29,9 +29,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from probes import access, store
+from probes import access, paste, store
 from probes.forms import NameWidget
-from probes.models import Admission, ApiToken, Check, State
+from probes.models import Admission, ApiToken, Check, State, current
 
 
 @receiver(user_logged_in)
@@ -113,8 +113,15 @@ class TokenForm(forms.Form):
         label=gettext_lazy("Name"),
         max_length=60,
         help_text=gettext_lazy("What the program is called that will use it, such as “nightly”."),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        widget=NameWidget(attrs={"autocomplete": "off"}),
     )
+
+    def clean_name(self) -> str:
+        """What looks like a key was pasted into the wrong field: it is neither stored nor shown."""
+        name = str(self.cleaned_data["name"])
+        if (shape := paste.whose(name, current()).shape) and shape.prefix:
+            raise forms.ValidationError(_("This looks like a key. Give the program's name instead."))
+        return name
 
 
 @never_cache

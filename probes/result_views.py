@@ -30,13 +30,18 @@ def result_page(
 ) -> HttpResponse:
     """One key's whole result, or the table of many; what waits for a start stands above it."""
     try:
-        if Detection.objects.filter(check_of=check).count() == 1:
-            context = present.one(token, check, results.document(check), start)
+        of_one = results.document(check) if _is_one(check) else None
+        if of_one and len(of_one[1]) == 1:  # a start may have added copies meanwhile
+            context = present.one(token, check, of_one, start)
             return private(render(request, "probes/check.html", context, status=status))
         context = present_table.many(token, check, results.table(check), start, request.GET)
         return private(render(request, "probes/checks.html", context, status=status))
     except seal.Burned:
         return gone(request)
+
+
+def _is_one(check: Check) -> bool:
+    return Detection.objects.filter(check_of=check).count() == 1
 
 
 @require_safe
@@ -47,8 +52,9 @@ def live(request: HttpRequest, token: str) -> HttpResponse:
     if mine is None:
         return gone(request)
     try:
-        if Detection.objects.filter(check_of=mine).count() == 1:
-            return _live_one(request, token, mine)
+        of_one = results.document(mine) if _is_one(mine) else None
+        if of_one and len(of_one[1]) == 1:
+            return _live_one(request, present.one(token, mine, of_one, None))
         seen_at, since = timezone.now(), _since(request.GET.get("since", ""))
         how_far = present_table.progress(mine)  # before the rows: none may end unseen between
         rows = results.table(mine, since)
@@ -62,8 +68,7 @@ def live(request: HttpRequest, token: str) -> HttpResponse:
         return gone(request)
 
 
-def _live_one(request: HttpRequest, token: str, check: Check) -> HttpResponse:
-    context = present.one(token, check, results.document(check), None)
+def _live_one(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     etag = quote_etag(context["fingerprint"])
     if request.headers.get("If-None-Match") == etag:
         return private(HttpResponse(status=304), etag)

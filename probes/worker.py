@@ -49,7 +49,7 @@ ALWAYS = 16  # more that it takes up at each look, however many it has: whoever 
 LOOK_SECONDS = 0.2  # between two looks for keys that came later
 WRITE_SECONDS = 0.2  # between two writes while much is under way
 FEW = 16  # calls under way below which each answer is written at once
-MORE_SECONDS = 20.0  # how long a task takes up keys that came later; the queue's own limit is 90 s
+MORE_SECONDS = 220.0  # how long, at most, a task takes up keys that came later; the queue's own limit is 300 s
 BEAT_SECONDS = 2.0
 MARGIN = 5.0  # seconds that writing may take before a key's life ends
 ALIVE_SECONDS = 0.2  # for which it is believed that a check has not been burned or cancelled
@@ -188,7 +188,8 @@ class Batch:
         self.together: dict[tuple[int, str], Redactor] = {}
         now = time.monotonic()
         self.look_at = self.write_at = self.beat_at = now
-        self.more_until = now + MORE_SECONDS
+        # Not all workers may come to that at one moment: each then works off what it has, which takes up to a minute.
+        self.more_until = now + MORE_SECONDS * random.uniform(0.5, 1)  # noqa: S311
         self.claimed = 0
         self.stopping = False
 

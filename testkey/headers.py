@@ -32,7 +32,9 @@ def client_address(request: HttpRequest) -> str:
     """Who asks: the address that the outermost of our own proxies saw. What stands left of it is the visitor's word."""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if settings.PROXIES and len(forwarded) >= settings.PROXIES and forwarded[-settings.PROXIES].strip():
-        return forwarded[-settings.PROXIES].strip()
+        address = forwarded[-settings.PROXIES].strip()
+        with_port = re.fullmatch(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+", address)  # some proxies write it so
+        return (with_port[1] or with_port[2]) if with_port else address
     return str(request.META.get("REMOTE_ADDR", ""))
 
 

@@ -178,8 +178,8 @@ Q_CLUSTER = {
     "queue_limit": 1,
     "bulk": 1,
     "poll": 0.1,
-    "timeout": 90,
-    "retry": 300,  # more than timeout × (1 + (queue_limit + bulk) / workers)
+    "timeout": 300,
+    "retry": 900,  # more than timeout × (1 + (queue_limit + bulk) / workers)
     "ack_failures": True,
     "max_attempts": 1,
     "save_limit": -1,

@@ -70,6 +70,14 @@ def test_staff_who_are_no_operators_count_as_anonymous(db: None) -> None:
     assert not access.make_owner(request).startswith("user:")
 
 
+def test_a_proxy_that_writes_the_port_makes_nobody_another_visitor(settings: Any) -> None:
+    settings.PROXIES = 1
+    told = [access.who(request_of(forwarded=text)) for text in ("203.0.113.9", "203.0.113.9:5123", "203.0.113.9:5124")]
+    assert len(set(told)) == 1
+    six = [access.who(request_of(forwarded=text)) for text in ("2001:db8::1", "[2001:db8::1]:443", "[2001:db8::1]")]
+    assert len(set(six)) == 1
+
+
 def test_nobody_and_the_stopped_are_no_operators(db: None) -> None:
     olga = operator()
     olga.is_active = False

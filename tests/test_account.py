@@ -700,3 +700,11 @@ def test_the_list_holds_operators_alone_and_the_stopped_too(clerk: Client) -> No
     assert "olga" in page
     assert "visitor" not in page
     assert not LINK.search(text_of(act(clerk, "make_links", visitor)))
+
+
+def test_a_key_in_place_of_a_programs_name_is_neither_stored_nor_shown() -> None:
+    key = "hf_" + "TestKeyFakeNeverIssued0123456789AB"
+    answer = made(signed_in(operator()), key)
+    assert answer.status_code == 422
+    assert key[3:15] not in text_of(answer)
+    assert not ApiToken.objects.exists()

@@ -190,6 +190,6 @@ def test_the_deploy_check_refuses_any_lab(settings: Any) -> None:
 
 
 def test_a_queue_that_would_repeat_a_running_task_is_refused(settings: Any) -> None:
-    settings.Q_CLUSTER = settings.Q_CLUSTER | {"retry": 180}
+    settings.Q_CLUSTER = settings.Q_CLUSTER | {"retry": 600}
     with pytest.raises(SystemCheckError, match="E003"):
         call_command("check")
