@@ -32,6 +32,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from probes import access, paste, store
 from probes.forms import NameWidget
 from probes.models import Admission, ApiToken, Check, State, current
+from probes.private import private
 
 
 @receiver(user_logged_in)
@@ -191,3 +192,10 @@ def _running_checks(request: HttpRequest) -> list[dict[str, Any]]:
         if token := store.token_of(check):
             found.append({"row": check, "token": token, "left": left, "clock": f"{left // 60}:{left % 60:02}"})
     return found
+
+
+def locked_out(request: HttpRequest, credentials: dict[str, Any]) -> HttpResponse:
+    """What django-axes answers after too many wrong passwords."""
+    response = private(render(request, "account/locked.html", status=429))
+    response["Retry-After"] = str(round(settings.AXES_COOLOFF_TIME.total_seconds()))
+    return response

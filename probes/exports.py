@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from probes import report
-from probes.report import BALANCE, LIMITS, Reported
+from probes.report import LIMITS, Reported
 
 KEY = "TESTKEY-KEY-"
 COLUMNS = (
@@ -25,7 +25,6 @@ COLUMNS = (
     *("ability_to_pay", "balance", "balance_unit", "limits", "models_visible", "models_covered"),
     *("next_action", "requests"),
 )
-LEFT = ("balance_total", "limit_remaining")  # metrics
 FOREIGN = {"label", "origin", "cause", "balance", "balance_unit", "limits"}  # columns that others have a say in
 
 FORMULA = tuple("=+-@|%;＝＋－＠")  # what makes a spreadsheet calculate
@@ -80,10 +79,9 @@ def row(reported: Reported) -> dict[str, Any]:
 
 
 def _balance(reported: Reported) -> tuple[str, str]:
-    """What is left, and its currency: of the account, else under the key's limit. What was once given is no balance."""
-    known = [e for e in report.metrics_of(reported.case, BALANCE) if e["metric"] in LEFT]
-    first = min(known, key=lambda e: LEFT.index(e["metric"]), default=None)
-    return (str(first["value"]), first["unit"] or "") if first else ("", "")
+    """What is left, and its currency."""
+    left = report.balance_left(reported.case)
+    return (str(left["value"]), left["unit"] or "") if left else ("", "")
 
 
 def _value(evidence: dict[str, Any]) -> str:

@@ -160,7 +160,8 @@ def row(found: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
         "standing": standing,
         "word": str(word),
         "shape": shape,
-        "tone": tone,
+        # A relay that answers as another than it claims is no green light, though it takes the key.
+        "tone": "warn" if tone == "yes" and found["identity"] == "contradicted" else tone,
         "whose": _whose(found, catalogue, standing),
         "host": found["host"] if found["base_url"] else "",
         "balance": balance,

@@ -28,6 +28,7 @@ PLACE = ("number", "line", "column", "length", "label")
 CHECK_STATES = ("waiting", "running", "done")
 DETECTION_STATES = ("ready", "needs_choice", "queued", "probing", "done")
 IDENTITY_STATES = ("proven", "consistent", "contradicted", "unproven")
+LEFT = ("balance_total", "limit_remaining")  # metrics that say what can still be spent, the better one first
 BALANCE, LIMITS = "balance-and-quota", "limit-matrix"
 MAX_ROUTES = 20
 ADDS_VERSION = "anthropic"  # clients of this protocol put the version behind an address by themselves
@@ -150,8 +151,8 @@ def row(catalogue: Catalogue, key: Examined) -> dict[str, Any]:
         "verdict": done.verdict,
         "cause": done.cause,
         "ability_to_pay": done.ability_to_pay,
-        "balance": _short(case, BALANCE),
-        "limits": _short(case, LIMITS),
+        "balance": [plain(left)] if (left := balance_left(case)) else [],
+        "limits": _limits(case),
         "visible": None if done.models_public else done.models["visible"],  # of a list that answers anyone, nothing
         "covered": len(done.models["covered"]),
         "next": done.next_actions[0] if done.next_actions else "",
@@ -160,10 +161,15 @@ def row(catalogue: Catalogue, key: Examined) -> dict[str, Any]:
     }
 
 
-def _short(case: Case, capability: str) -> list[str]:
-    """Two values that say something without their labels: no yes or no, and of a limit not what is left of it."""
-    found = [e for e in metrics_of(case, capability) if not isinstance(e["value"], bool)]
-    return [plain(e) for e in found if capability != LIMITS or not e["metric"].endswith("_remaining")][:2]
+def balance_left(case: Case) -> dict[str, Any] | None:
+    """What is left of the account, else under the key's limit. What was once given is no balance."""
+    known = [e for e in metrics_of(case, BALANCE) if e["metric"] in LEFT]
+    return min(known, key=lambda e: LEFT.index(e["metric"]), default=None)
+
+
+def _limits(case: Case) -> list[str]:
+    """Two limits, without what is left of them: beside a number without its label that would say nothing."""
+    return [plain(e) for e in metrics_of(case, LIMITS) if not e["metric"].endswith("_remaining")][:2]
 
 
 def waiting_row(key: Any, catalogue: Catalogue) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def test_the_sixth_wrong_password_is_429_also_from_addresses_that_turn(client: C
     locked = sign_in(client, HTTP_X_FORWARDED_FOR="203.0.113.9")
     assert locked.status_code == 429
     assert "15 minutes" in text_of(locked)
+    assert locked["Retry-After"] == "900"
     assert sign_in(client, HTTP_X_FORWARDED_FOR="203.0.113.10").status_code == 302
 
 

@@ -250,15 +250,13 @@ def cells(reported: Reported) -> tuple[str, ...]:
     if shown["state"] == State.NEEDS_CHOICE:
         return str(shown["line"]), shown["label"], which(reported), "", "", ""
     silent = report.silent(shown["cause"])
-    balance = [
-        report.plain(e) for e in report.metrics_of(reported.case, report.BALANCE) if e["metric"] == "balance_total"
-    ]
+    left = report.balance_left(reported.case)
     return (
         str(shown["line"]),
         shown["label"],
         report.identity_text(reported),
         words.verdict_text(shown["verdict"], report.host(reported.case), silent),
-        *(balance or [""])[:1],
+        report.plain(left) if left else "",
         *([action["label"] for action in shown["next_actions"]] or [""])[:1],
     )
 
