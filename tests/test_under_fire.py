@@ -208,6 +208,7 @@ def in_the_middle(tree: Tree, browser: Browser) -> str:
     before = len(tree.relay.asked())
     check = tree.submit(browser, keys(MANY))
     wait_for(lambda: len(tree.relay.asked()) > before + MANY, 20, every=0.02)
+    wait_for(lambda: any(d["findings"] for d in browser.report(check)["detections"]), 10, every=0.1)
     return check
 
 
@@ -286,7 +287,6 @@ def test_a_kill_in_the_middle_leaves_no_trace_and_a_restart_does_what_is_promise
     finished = tree.submit(browser, keys(1))
     assert NAME in done(tree, browser, finished)
     running = in_the_middle(tree, browser)
-    wait_for(lambda: any(d["findings"] for d in browser.report(running)["detections"]), 10)
     queue = next(p for p in processes(tree.process.pid)[1:] if b"qcluster" in Path(f"/proc/{p}/cmdline").read_bytes())
     for pid in processes(queue):
         os.kill(pid, signal.SIGSTOP)
