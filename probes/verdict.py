@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,9 +58,14 @@ class Conclusion:
     pay_evidence: str | None
     models: dict[str, Any]
     models_public: bool
-    capabilities: list[dict[str, str | None]]
+    case: Case = field(repr=False)
     path: list[tuple[str, str, str]]  # (step, yes | no | not_tested, slug of words.PATH_REASONS)
     next_actions: list[str] = field(default_factory=list)
+
+    @cached_property
+    def capabilities(self) -> list[dict[str, str | None]]:
+        """The ten, as far as they were seen: only a whole report asks for them."""
+        return _capabilities(self.case)
 
 
 def conclude(case: Case) -> Conclusion:
@@ -82,7 +88,7 @@ def conclude(case: Case) -> Conclusion:
         pay_evidence=pay_evidence,
         models=models,
         models_public=public,
-        capabilities=_capabilities(case),
+        case=case,
         path=path,
         next_actions=_next_actions(case, verdict, cause, identity, path),
     )

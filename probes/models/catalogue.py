@@ -7,6 +7,7 @@ and asks at most once a second whether anything has changed.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import defaultdict
@@ -374,7 +375,11 @@ def current() -> seed.Catalogue:
         if _kept and now - _kept[0] < FRESH_SECONDS:
             return _kept[1]
         version = CatalogueState.objects.filter(pk=1).values_list("version", flat=True).first() or 0
-        catalogue = _kept[1] if _kept and _kept[1].version == version else load(version)
+        if _kept and _kept[1].version == version:
+            catalogue = _kept[1]
+        else:
+            catalogue = load(version)
+            gc.freeze()  # it is large and stays: the collector need not go through it again and again
         _kept = (now, catalogue)
         return catalogue
 
