@@ -58,7 +58,7 @@ class Conclusion:
     pay_evidence: str | None
     models: dict[str, Any]
     models_public: bool
-    case: Case = field(repr=False)
+    case: Case = field(repr=False, compare=False)
     path: list[tuple[str, str, str]]  # (step, yes | no | not_tested, slug of words.PATH_REASONS)
     next_actions: list[str] = field(default_factory=list)
 

@@ -26,12 +26,18 @@ from probes.models import catalogue
 
 Clock = Callable[[float], None]
 SCORE: pytest.StashKey[str] = pytest.StashKey()
+LONG = {"test_results", "test_processes", "test_paste", "test_browser", "test_bad_input", "test_under_fire", "test_api"}
 
 
 @pytest.fixture
 def score() -> pytest.StashKey[str]:
     """Where a test leaves the line that the run's summary prints."""
     return SCORE
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that none is left over when the other processes have ended."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
