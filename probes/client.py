@@ -74,7 +74,7 @@ class Call:
     body: Any = None
     quiet: bool = False
 
-    @property
+    @cached_property
     def host(self) -> str:
         return urlsplit(self.url).netloc
 

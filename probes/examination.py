@@ -142,18 +142,21 @@ class Examination:
         """None for a probe whose origin is no more, or whose variables are not known (yet)."""
         if not base:
             return None
-        values = self._days | {
-            n: str(v) for n, v in self._facts.items() if isinstance(v, str | int) and v not in (".", "..")
-        }
-        if not all(name in values for name in probe.variables):
-            return None
-        path = re.sub(r"\{(\w+)\}", lambda m: quote(values[m[1]], safe=""), probe.path)
+        path, body = probe.path, probe.body
+        if probe.variables:
+            values = self._days | {
+                n: str(v) for n, v in self._facts.items() if isinstance(v, str | int) and v not in (".", "..")
+            }
+            if not all(name in values for name in probe.variables):
+                return None
+            path = re.sub(r"\{(\w+)\}", lambda m: quote(values[m[1]], safe=""), path)
+            body = _filled(body, values)
         call = Call(
             method=probe.method,
             url=base + path,
             headers={**sender.headers, **probe.headers},
             auth=sender.auth if probe.sends_key else "",
-            body=_filled(probe.body, values),
+            body=body,
             quiet=self.custom,
         )
         return Ask(probe, sender, call)

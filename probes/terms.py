@@ -117,7 +117,7 @@ class Probe:
     def path(self) -> str:
         return self.call.partition(" ")[2]
 
-    @property
+    @cached_property
     def variables(self) -> list[str]:
         """Names in braces in the path and the body, in order."""
         return re.findall(r"\{(\w+)\}", f"{self.path} {self.body or ''}")
