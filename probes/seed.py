@@ -23,6 +23,7 @@ import jmespath
 from probes.keyform import READERS
 from probes.terms import (
     AUTH_SCHEMES,
+    MODALITIES,
     VERDICTS,
     AIModel,
     Capability,
@@ -182,13 +183,17 @@ def read_models(path: Path) -> dict[str, tuple[AIModel, ...]]:
     if not path.is_file():
         return {}
     table = json.loads(path.read_text(encoding="utf-8"))["models"]
-    return {
+    found = {
         slug: tuple(
             build(AIModel, {k: v for k, v in row.items() if k not in ("source", "as_of")}, f"{path.name}: {slug}")
             for row in rows
         )
         for slug, rows in table.items()
     }
+    for slug, models in found.items():
+        for model in models:
+            check_model(model, f"{path.name}: {slug}")
+    return found
 
 
 def with_models(provider: Provider, merged: tuple[AIModel, ...]) -> Provider:
@@ -264,11 +269,19 @@ def _check_provider(provider: Provider, where: str) -> None:
         if probe.origin:
             _known(probe.origin, provider.origins, f"{where}: probes {probe.name!r}: origin")
     _unique([m.id for m in provider.models], f"{where}: models")
+    for model in provider.models:
+        check_model(model, where)
     proves = any(p.proves_key for p in provider.probes if not p.spends)
     if proves and provider.unprovable:
         raise SeedError(f"{where}: unprovable: a probe here proves a key")
     if not proves and not provider.unprovable and not provider.retired:
         raise SeedError(f"{where}: no probe proves a key: say so in 'unprovable'")
+
+
+def check_model(model: AIModel, where: str) -> None:
+    for key in ("input_modalities", "output_modalities"):
+        for word in getattr(model, key):
+            _known(word, MODALITIES, f"{where}: models {model.id!r}: {key}")
 
 
 def check_probe(probe: Probe, where: str, read: set[str]) -> None:
@@ -287,7 +300,7 @@ def check_probe(probe: Probe, where: str, read: set[str]) -> None:
         raise SeedError(f"{where}: a public list proves nothing: it wants proves_key = false, sends_key = false")
     for i, rule in enumerate(probe.rules):
         check_rule(rule, f"{where}: rules[{i}]")
-    for text, key in ((probe.models, "models"), (probe.pays, "pays")):
+    for text, key in ((probe.models, "models"), (probe.public_models, "public_models"), (probe.pays, "pays")):
         if text:
             check_expression(text, f"{where}: {key}")
     for reading in probe.metrics:

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from probes import seed
+from probes.identity import identity
 from probes.models import (
     AIModel,
     Capability,
@@ -81,6 +82,24 @@ def restore(rows: Iterable[Seeded]) -> list[Seeded]:
     return missing
 
 
+def differing(rows: Iterable[Seeded]) -> dict[Seeded, list[str]]:
+    """In which fields the files say otherwise of these rows; rows that are as in the files, or not there, are left out.
+
+    Reads and compares; nothing is written.
+    """
+    edited = list(rows)
+    wanted = dict(_wanted(seed.read_catalogue())) if edited else {}
+    found = {
+        row: [name for name, value in wanted.get(_key(row), {}).items() if _said(row, name) != value] for row in edited
+    }
+    return {row: names for row, names in found.items() if names}
+
+
+def _said(row: Any, name: str) -> Any:
+    """A row's value as the files write it."""
+    return row.capability.slug if name == "capability_id" else getattr(row, name)
+
+
 Key = tuple[type[Seeded], tuple[tuple[str, Any], ...]]
 
 
@@ -109,6 +128,7 @@ def _wanted(catalogue: seed.Catalogue) -> list[tuple[Key, dict[str, Any]]]:
         rows += _parts("provider", provider)
         for i, model in enumerate(provider.models):
             values = _values(AIModel, model) | {"position": i, "name": model.name or model.id}
+            values["identity"] = identity(model.id)
             rows.append(((AIModel, (("provider__slug", provider.slug), ("model_id", model.id))), values))
     for gateway in catalogue.gateways.values():
         rows.append(((Gateway, (("slug", gateway.slug),)), _values(Gateway, gateway)))

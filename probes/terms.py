@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import jmespath
 
 VERDICTS = ("active restricted no_credit rate_limited suspended revoked leaked region_blocked invalid unknown").split()
+MODALITIES = ("text", "image", "audio", "video", "pdf")
 AUTH_SCHEMES = {
     "bearer": ("Authorization", "Bearer {}"),
     "x-api-key": ("x-api-key", "{}"),
@@ -105,6 +106,7 @@ class Probe:
     public: bool = False
     spends: str = ""
     models: str = ""
+    public_models: str = ""  # those of them that are no customer's own; a list that answers anyone has no others
     pays: str = ""
     metrics: tuple[Reading, ...] = ()
     shapes: tuple[str, ...] = ()  # asked only for keys of these shapes, and such keys ask nothing else
@@ -133,6 +135,8 @@ class AIModel:
     output_price: Decimal | None = None
     route_based: bool = False  # the price depends on the route taken
     parameters: tuple[str, ...] = ()
+    input_modalities: tuple[str, ...] = ()  # words of `MODALITIES`; none = unknown
+    output_modalities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

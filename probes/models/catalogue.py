@@ -21,6 +21,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from probes import seed
+from probes.identity import identity
 from probes.keyform import READERS
 
 ROUTES = [("global", _("global")), ("china", _("China"))]
@@ -259,7 +260,7 @@ class KeyShape(SenderPart):
 class Probe(SenderPart):
     SEED_FIELDS = (
         *("call", "kind", "origin", "headers", "body", "read_only_post", "sends_key", "proves_key", "public"),
-        *("spends", "models", "pays", "rules", "metrics", "shapes", "position"),
+        *("spends", "models", "public_models", "pays", "rules", "metrics", "shapes", "position"),
     )
 
     provider = models.ForeignKey(Provider, null=True, blank=True, on_delete=models.CASCADE, related_name="probes")
@@ -277,6 +278,12 @@ class Probe(SenderPart):
     pays = models.CharField(_("can pay if"), max_length=300, blank=True)
     rules = models.JSONField(_("rules"), default=empty_list)
     metrics = models.JSONField(_("metrics"), default=empty_list, blank=True)
+    public_models = models.CharField(
+        _("models of anyone at"),
+        max_length=300,
+        blank=True,
+        help_text=_("The ids among them that are no customer's own; only these are counted as seen."),
+    )
     shapes = models.JSONField(_("for key shapes"), default=empty_list, blank=True, help_text=_("Empty = all others."))
     models = models.CharField(_("models at"), max_length=200, blank=True)  # last: it hides the module
 
@@ -302,10 +309,13 @@ class Probe(SenderPart):
             raise seed.SeedError(f"origin: unknown word {probe.origin!r}")
 
 
+LISTS = ("parameters", "input_modalities", "output_modalities")
+
+
 class AIModel(Seeded):
     SEED_FIELDS = (
         *("name", "context_window", "max_output", "input_price", "output_price", "route_based", "parameters"),
-        "position",
+        *("input_modalities", "output_modalities", "position"),
     )
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="models")
@@ -319,6 +329,14 @@ class AIModel(Seeded):
     output_price = models.DecimalField(_("output price"), max_digits=14, decimal_places=6, null=True, blank=True)
     route_based = models.BooleanField(_("route based"), default=False, help_text=_("The price depends on the route."))
     parameters = models.JSONField(_("parameters"), default=empty_list, blank=True)
+    input_modalities = models.JSONField(_("input modalities"), default=empty_list, blank=True)
+    output_modalities = models.JSONField(_("output modalities"), default=empty_list, blank=True)
+    identity = models.SlugField(
+        _("identity"),
+        max_length=100,
+        blank=True,
+        help_text=_("Under which it is one model with other sellers' (docs/models.md). Empty = by the rule."),
+    )
     position = models.PositiveIntegerField(_("position"), default=0)
 
     class Meta:
@@ -330,6 +348,10 @@ class AIModel(Seeded):
     def __str__(self) -> str:
         return self.model_id
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.identity = self.identity or identity(self.model_id)
+        super().save(*args, **kwargs)
+
     def as_seed(self) -> seed.AIModel:
         return seed.AIModel(
             id=self.model_id,
@@ -340,10 +362,13 @@ class AIModel(Seeded):
             output_price=self.output_price,
             route_based=self.route_based,
             parameters=tuple(self.parameters),
+            input_modalities=tuple(self.input_modalities),
+            output_modalities=tuple(self.output_modalities),
         )
 
     def check_seed(self) -> None:
-        seed.build(seed.AIModel, {"id": self.model_id, "parameters": self.parameters}, self.model_id)
+        seed.build(seed.AIModel, {"id": self.model_id} | {n: getattr(self, n) for n in LISTS}, self.model_id)
+        seed.check_model(self.as_seed(), self.model_id)
 
 
 class CatalogueState(models.Model):
@@ -363,32 +388,36 @@ class CatalogueState(models.Model):
 CATALOGUE_MODELS = (Capability, Metric, Provider, Gateway, KeyShape, Probe, AIModel)
 
 _lock = threading.Lock()
-_kept: tuple[float, seed.Catalogue] | None = None
+_asked: tuple[float, int] | None = None
+_kept: seed.Catalogue | None = None
 FRESH_SECONDS = 0.5
 
 
+def version() -> int:
+    """Which version of the catalogue the rows are. Asked at most twice a second, so that an edit shows within one."""
+    global _asked
+    now, asked = time.monotonic(), _asked
+    if asked is None or now - asked[0] >= FRESH_SECONDS:
+        number = CatalogueState.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+        _asked = asked = (now, number)
+    return asked[1]
+
+
 def current() -> seed.Catalogue:
-    """The enabled catalogue. Asks the version at most twice a second, so that an edit shows within one."""
+    """The whole enabled catalogue, for detection. Pages ask `shelf` for their part of it."""
     global _kept
     with _lock:
-        now = time.monotonic()
-        if _kept and now - _kept[0] < FRESH_SECONDS:
-            return _kept[1]
-        version = CatalogueState.objects.filter(pk=1).values_list("version", flat=True).first() or 0
-        if _kept and _kept[1].version == version:
-            catalogue = _kept[1]
-        else:
-            catalogue = load(version)
+        number = version()
+        if _kept is None or _kept.version != number:
+            _kept = load(number)
             gc.freeze()  # it is large and stays: the collector need not go through it again and again
-        _kept = (now, catalogue)
-        return catalogue
+        return _kept
 
 
 def forget() -> None:
-    """Make the next `current()` look at the rows (tests, and commands that have just changed them)."""
-    global _kept
-    with _lock:
-        _kept = None
+    """Make the next `version()` look at the rows (tests, and commands that have just changed them)."""
+    global _asked
+    _asked = None
 
 
 def load(version: int) -> seed.Catalogue:

@@ -50,7 +50,7 @@ def _entry(model: Any, priced: Any) -> dict[str, Any] | None:
     """One model, with the source and the date of each; None for one that its vendor has withdrawn."""
     if str(getattr(model, "status", "") or "").endswith("deprecated"):
         return None
-    entry: dict[str, Any] = {"id": model.id, "name": model.name}
+    entry: dict[str, Any] = {"id": model.id, "name": model.name.strip()}
     limit, cost = model.limit, model.cost
     if limit and limit.context:
         entry["context_window"] = int(limit.context)
@@ -66,6 +66,9 @@ def _entry(model: Any, priced: Any) -> dict[str, Any] | None:
     parameters = [name for name in PARAMETERS if getattr(model, name, False)]
     if parameters:
         entry["parameters"] = parameters
+    if model.modalities:
+        entry["input_modalities"] = list(model.modalities.input)
+        entry["output_modalities"] = list(model.modalities.output)
     return entry | {"as_of": str(model.last_updated or model.release_date or "")}
 
 
@@ -82,5 +85,7 @@ def _prices(asked: Decimal, answered: Decimal) -> dict[str, Any]:
     """USD per million tokens. The routers' "-1" means that the route decides."""
     if asked < 0 or answered < 0:
         return {"route_based": True}
+    if not asked and not answered:  # told by the data sets of plans, of speech and of what is free: which, is not told
+        return {}
     whole = [price.quantize(Decimal("0.000001")).normalize() for price in (asked, answered)]  # as the rows hold them
     return {"input_price": format(whole[0], "f"), "output_price": format(whole[1], "f")}
