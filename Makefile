@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 CODE := manage.py testkey probes tests benchmarks
 
-.PHONY: run lab admin test check proof bench clean chromium
+.PHONY: run lab admin test check proof bench crawl clean chromium
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -20,7 +20,7 @@ admin: $(VENV)/.run
 	@$(PY) manage.py migrate --verbosity 0
 	@$(PY) manage.py createsuperuser
 
-test: $(VENV)/.dev chromium
+test: $(VENV)/.dev chromium node_modules
 	@$(PY) -m pytest
 
 # Deploy checks judge the settings of a public machine, in a data folder of their own.
@@ -39,11 +39,18 @@ proof: $(VENV)/.run
 bench: $(VENV)/.dev
 	@$(PY) -m benchmarks.one_key
 	@$(PY) -m benchmarks.public_page
+	@$(PY) -m benchmarks.market
 	@$(PY) -m benchmarks.thousand_keys
+
+# Every page of the sitemap, in every language: make crawl OPTIONS="--sample 5 --language ar"
+crawl: $(VENV)/.run
+	@$(PY) manage.py migrate --verbosity 0
+	@$(PY) manage.py loadcatalogue --verbosity 0
+	@$(PY) manage.py crawl $(OPTIONS)
 
 # The data folder stays.
 clean:
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Browser tests need Chromium. In CI they may not be skipped.
@@ -62,6 +69,11 @@ $(VENV)/.run: requirements.txt | $(PY)
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run | $(PY)
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
+
+# What judges pages in the browser tests. In CI it may not be skipped.
+node_modules: package-lock.json
+	@{ command -v npm >/dev/null && npm ci --no-audit --no-fund --loglevel=error && touch $@; } || \
+	{ rm -rf $@; echo "No npm here, or no registry: axe and the HTML validator are skipped."; [ "$${CI:-}" != true ]; }
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from probes.lab.recorded import Recorded
-from probes.pages import account_probes
+from probes.pages.shelf import account_probes
 from probes.terms import VERDICTS, Catalogue, Provider, Sender
 
 HEAD = """# Coverage

@@ -212,9 +212,7 @@ class CheckForm(DestinationForm):
         error_messages={
             "max_length": _("This is more text than %(limit_value)d characters; paste the part with the keys."),
         },
-        widget=KeysWidget(
-            attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off", "autocapitalize": "none", "wrap": "off"}
-        ),
+        widget=KeysWidget(attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off", "autocapitalize": "none"}),
     )
     files = FilesField(  # type: ignore[assignment]
         label=_("Files"),

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, override
 
-from probes import exports, report, words
+from probes import exports, formats, report, words
 from probes.compare import compare
 from probes.lab import recorded
 from probes.models import Check, Detection, State
+from probes.pages import errors
 from probes.present_start import not_now as not_now
 from probes.present_start import start_context
 from probes.report import Reported
 from probes.start import WAITING, StartForm
 
+Explained = Callable[[str, str | None, int | None], str]
 SHOWN_MODELS = 30
 SHOWN_REFUSED = 5
 SOON = 60  # seconds before the burn from which it is warned of
@@ -103,6 +105,7 @@ def key(reported: Reported) -> dict[str, Any]:
     text = words.verdict_text(shown["verdict"], host, report.silent(shown["cause"]))
     take = report.take_along(reported)
     known = [c for c in shown["capabilities"] if c["state"]]
+    explained = _explained(case)
     return {
         **shown,
         "waiting": shown["state"] in (State.QUEUED, State.PROBING),
@@ -116,6 +119,7 @@ def key(reported: Reported) -> dict[str, Any]:
         "verdict_shape": shape,
         "verdict_tone": tone,
         "cause_text": words.cause_text(shown["cause"], shown["verdict"]),
+        "error": explained(shown["verdict"], shown["cause"], None),
         "pay_text": words.ABILITY_TO_PAY[shown["ability_to_pay"]],
         "pay_probe": done.pay_evidence,
         "actions": [
@@ -123,7 +127,7 @@ def key(reported: Reported) -> dict[str, Any]:
             for a in shown["next_actions"]
         ],
         "steps": [{**s, "label": words.STEPS[s["step"]], "word": words.STEP_STATES[s["state"]]} for s in shown["path"]],
-        "calls": [_finding(case, i, f) for i, f in enumerate(shown["findings"])],
+        "calls": [_finding(case, i, f, explained) for i, f in enumerate(shown["findings"])],
         "withheld": _withheld(reported),
         "limits": _facts(reported, "limit-matrix"),
         "balance": _facts(reported, "balance-and-quota"),
@@ -134,23 +138,36 @@ def key(reported: Reported) -> dict[str, Any]:
         "unknown": [_capability(c) for c in shown["capabilities"] if not c["state"]],
         "count_text": _("%(known)d of %(all)d capabilities") % {"known": len(known), "all": len(shown["capabilities"])},
         "cost": cost(shown["requests"], shown["tokens_spent"]),
-        "summary": report.summary(reported) if shown["state"] == "done" else "",
+        "summary": _summary(reported) if shown["state"] == "done" else "",
     }
+
+
+def _summary(reported: Reported) -> str:
+    """In English, as all that is taken along: who gets it may read another language than who copied it."""
+    with override("en"):
+        return report.summary(reported)
 
 
 def cost(requests: int, tokens: int) -> str:
     """What was asked and spent, said of every result."""
-    made = ngettext("%(n)s request", "%(n)s requests", requests) % {"n": count(requests)}
-    spent = ngettext("%(n)s token spent", "%(n)s tokens spent", tokens) % {"n": count(tokens)}
-    return f"{made}, {spent}"
+    made = ngettext("%(n)s request", "%(n)s requests", requests) % {"n": formats.number(requests)}
+    spent = ngettext("%(n)s token spent", "%(n)s tokens spent", tokens) % {"n": formats.number(tokens)}
+    return _("%(requests)s, %(tokens)s") % {"requests": made, "tokens": spent}
 
 
-def count(number: int) -> str:
-    """A number for people: 1,000."""
-    return number_format(number, force_grouping=True)
+def _explained(case: Any) -> Explained:
+    """Where the public pages tell what this provider's error means; "" for what they do not tell."""
+    provider = None if case.custom else case.provider
+    pages = errors.pages_of(provider, case.catalogue.shared) if provider else []
+
+    def address(verdict: str, cause: str | None, status: int | None) -> str:
+        error = errors.error_page(verdict, cause, status)
+        return errors.error_address(provider.slug, error) if provider and error in pages else ""
+
+    return address
 
 
-def _finding(case: Any, index: int, finding: dict[str, Any]) -> dict[str, Any]:
+def _finding(case: Any, index: int, finding: dict[str, Any], explained: Explained) -> dict[str, Any]:
     _word, shape, tone = words.VERDICTS[finding["verdict"]]
     host = finding["call"].partition("//")[2].partition("/")[0]
     labels = {m.name: m.label for m in case.catalogue.shared.metrics}
@@ -159,17 +176,18 @@ def _finding(case: Any, index: int, finding: dict[str, Any]) -> dict[str, Any]:
         **finding,
         "id": f"{index}-{finding['probe']}",
         "open": finding["verdict"] != "unknown" and bool(finding["evidence"]),
-        "verdict_text": words.cause_text(finding["cause"]).rstrip(".")
+        "verdict_text": words.unstopped(words.cause_text(finding["cause"]))
         if keyless
         else words.verdict_text(finding["verdict"], host, report.silent(finding["cause"])),
         "verdict_shape": "·" if keyless else shape,
         "verdict_tone": "plain" if keyless else tone,
         "cause_text": "" if keyless else words.cause_text(finding["cause"], finding["verdict"]),
+        "error": explained(finding["verdict"], finding["cause"], finding["status"]),
         "facts": [
             {
                 **e,
                 "label": _(labels.get(e["metric"], e["metric"])),
-                "text": report.plain(e),
+                "text": formats.figure(report.plain(e)),
                 "state_text": words.EVIDENCE_STATES[e["state"]],
             }
             for e in finding["evidence"]
@@ -183,7 +201,7 @@ def _facts(reported: Reported, capability: str) -> list[dict[str, Any]]:
     return [
         {
             "label": _(metrics[e["metric"]].label),
-            "text": report.plain(e),
+            "text": formats.figure(report.plain(e)),
             "state_text": words.EVIDENCE_STATES[e["state"]],
             "probe": f["probe"],
         }

@@ -22,8 +22,10 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from probes import exports, report, words
 from probes.evidence import ACCEPTED, REFUSED
+from probes.formats import figure
+from probes.formats import number as count
 from probes.models import Check, Detection, State, current
-from probes.present import cost, count, page
+from probes.present import cost, page
 from probes.present_start import start_context
 from probes.start import WAITING, StartForm
 from probes.terms import Catalogue
@@ -164,9 +166,9 @@ def row(found: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
         "tone": "warn" if tone == "yes" and found["identity"] == "contradicted" else tone,
         "whose": _whose(found, catalogue, standing),
         "host": found["host"] if found["base_url"] else "",
-        "balance": balance,
+        "balance": figure(balance),
         "amount": float(amount[0]) if (amount := NUMBER.search(balance)) else -math.inf,
-        "limits": " · ".join(found["limits"]),
+        "limits": " · ".join(map(figure, found["limits"])),
         "models": "" if found["visible"] is None else count(found["visible"]),
         "next": str(words.ACTIONS[found["next"]][0]) if found["next"] else "",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from probes import access, store
+from probes import access, public, store
 from probes.models import Check
 
 
@@ -24,7 +24,7 @@ def found(request: HttpRequest, token: str) -> Check | None:
 
 def gone(request: HttpRequest) -> HttpResponse:
     """Wrong, foreign and burned look alike."""
-    return private(render(request, "probes/burned.html", status=404))
+    return private(render(request, "probes/burned.html", public.elsewhere("/"), status=404))
 
 
 def unable(request: HttpRequest) -> HttpResponse:

@@ -15,24 +15,34 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from probes import access, health, present, present_start, store
+from probes import access, health, present, present_start, public, store, words
 from probes import burn as burning
 from probes.forms import CheckForm
 from probes.models import Detection
 from probes.private import found, gone, private, see, unable
 from probes.result_views import result_page
 from probes.start import StartForm
+from testkey.language import of_path
+
+SWITCHED = {"check", "key", "compare"}  # who opens these has their token
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """What every template may ask."""
-    return {"lab": bool(settings.LAB_URL)}
+    """What every template may ask. The switch of languages keeps a page that may be named: nothing that was sent is."""
+    match = request.resolver_match
+    named = match and (match.url_name in SWITCHED or not match.kwargs)
+    address = "/" + request.path_info.lstrip("/").removeprefix(f"{of_path(request.path_info)}/") if named else "/"
+    return {"lab": bool(settings.LAB_URL), **public.elsewhere(address)}
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
+    """The form. Never kept, since it holds a form token; indexed where no query makes it another page."""
     initial = {"provider": request.GET.get("provider", ""), "submission": secrets.token_urlsafe(16)}
-    return _form_page(request, CheckForm(initial=initial, most=access.most_keys(request)), 200)
+    response = _form_page(request, CheckForm(initial=initial, most=access.most_keys(request)), 200)
+    if not request.GET:
+        del response["X-Robots-Tag"]
+    return response
 
 
 @sensitive_post_parameters()
@@ -67,7 +77,24 @@ def create(request: HttpRequest) -> HttpResponse:
 
 
 def _form_page(request: HttpRequest, form: CheckForm, status: int) -> HttpResponse:
-    context = {"form": form, "refused": form.plan.refused, "lab_keys": present.lab_keys()}
+    briefs = public.shelf().briefs().values()
+    context = {
+        "form": form,
+        "refused": form.plan.refused,
+        "lab_keys": present.lab_keys(),
+        "section": "check",
+        "figures": {
+            "providers": len(briefs),
+            "models": sum(b.models for b in briefs),
+            "probes": sum(b.account_probes for b in briefs),
+        },
+        "steps": words.STEPS.values(),
+    }
+    provider = form["provider"].value()
+    if provider in form.catalogue.providers:
+        context |= public.elsewhere(f"/?provider={provider}")
+    if request.get_full_path() == public.localized("/"):
+        context = public.head("/", context)
     return private(render(request, "probes/home.html", context, status=status))
 
 
@@ -86,8 +113,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return HttpResponse(render_to_string("413.html" if large else "400.html"), status=413 if large else 400)
 
 
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return HttpResponse(render_to_string("404.html", site(request)), status=404)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(render_to_string("500.html"), status=500)
+    return HttpResponse(render_to_string("500.html", site(request)), status=500)
 
 
 @sensitive_post_parameters()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 Word = str | Promise
@@ -192,6 +193,17 @@ CAUSES: dict[str, Word] = {
     "unknown_key_or_missing_right": _("The answer is the same for an unknown key and for a missing right."),
     "refused_or_not_permitted": _("The answer is the same for an unknown key and for a missing right."),
     "list_proves_nothing": _("Whether this list needs a key is not known, so it proves nothing."),
+    "account_token": _("It is a token of an account, which this call does not take."),
+    "unknown_or_account_token": _("The answer is the same for an unknown token and for an account's token."),
+    "authorization_hook": _("A rule of the account's own turned the call away."),
+    "feature_not_allowed": _("The account may not use this feature."),
+    "key_did_not_arrive": _(
+        "The key did not arrive in the form that this call takes; this says nothing about the key."
+    ),
+    "no_coding_plan": _("The account has no coding plan."),
+    "not_available_for_plan": _("The account's plan does not include this."),
+    "request_not_allowed": _("The provider does not allow this request; this says nothing about the key."),
+    "wrong_route": _("The key belongs to another product or address of this provider."),
     "guarded": _("The page is guarded; nothing is seen without a right to it."),
 }
 
@@ -269,7 +281,14 @@ def cause_text(cause: str | None, verdict: str = "") -> str:
         return ""
     word, _sep, detail = cause.partition(": ")
     sentence = str(CAUSES.get(word) or PLAIN_CAUSES.get(verdict, ""))
-    return f"{sentence.rstrip('.')}: {detail}." if sentence and detail else sentence
+    if not (sentence and detail):
+        return sentence
+    return gettext("%(sentence)s: %(detail)s.") % {"sentence": unstopped(sentence), "detail": detail}
+
+
+def unstopped(sentence: str) -> str:
+    """Without its full stop, in any of our languages."""
+    return sentence.rstrip(".。।")
 
 
 def verdict_text(verdict: str, host: str, silent: bool) -> str:

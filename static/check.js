@@ -308,7 +308,6 @@ window.testkey = window.testkey || {};
     on(signal, "abort", () => clearInterval(clock));
     on(document, "visibilitychange", tick);
     on(window, "pageshow", (event) => event.persisted && gone());
-    document.documentElement.classList.add("scripted");
     addCopyButtons(report);
     countFrom(said.left);
     if (find("#progress")) arrange();

@@ -12,6 +12,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from testkey.language import languages
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -82,6 +84,11 @@ CSRF_TRUSTED_ORIGINS = [
     f"https://*{h}" if h[0] == "." else f"https://{h}" for h in ALLOWED_HOSTS if not LOCAL and h != "*"
 ]
 
+# Where the public finds us: canonical addresses, sitemaps and previews name it.
+_hosts = [h for h in ALLOWED_HOSTS if h[0] not in ".*"]
+PUBLIC_URL = env("TESTKEY_PUBLIC_URL", f"http://127.0.0.1:{PORT}" if LOCAL else f"https://{[*_hosts, 'localhost'][0]}")
+PUBLIC_URL = PUBLIC_URL.rstrip("/")
+
 DEBUG = False
 SECRET_KEY = env("TESTKEY_SECRET_KEY") or secret_key(DATA_DIR / "secret-key")
 
@@ -118,6 +125,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "testkey.headers.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "testkey.language.LanguageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -139,7 +147,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "probes.views.site",
-            ]
+            ],
+            "builtins": ["probes.templatetags.site"],
         },
     }
 ]
@@ -253,12 +262,18 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "testkey.headers.NothingToReport"
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True
+STATIC_ROOT = private_dir(DATA_DIR / "static")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "testkey.static.Named"},
+}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_USE_FINDERS = True  # under their plain names, for a minute: previews, and where nothing was collected
 WHITENOISE_MAX_AGE = 60
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = languages(LOCALE_PATHS[0])
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -22,7 +22,7 @@ from probes import lanes, models, public, seed, sow, store, worker
 from probes.lab import recorded
 from probes.lab.recorded import Recorded
 from probes.lab.server import Lab, Server
-from probes.models import catalogue
+from probes.models import catalogue, shelf
 
 Clock = Callable[[float], None]
 SCORE: pytest.StashKey[str] = pytest.StashKey()
@@ -72,10 +72,12 @@ shipped: list[seed.Catalogue] = []
 def fresh_memory() -> Iterator[None]:
     """No edited catalogue, page, client or data key is left over from another test.
 
-    The shipped catalogue stays: it is old enough that its version is asked before it serves again.
+    The shipped catalogue stays: its version is asked before it serves again.
     """
-    catalogue._kept = (float("-inf"), shipped[0]) if shipped else None
-    public._kept = (None, {})
+    catalogue._asked, catalogue._kept = None, shipped[0] if shipped else None
+    public._pages.forget()
+    if shelf._kept and shipped and shelf._kept.version != shipped[0].version:
+        shelf._kept = None  # versions count anew after a test has been rolled back
     yield
     worker._process = None
     caches["keys"].clear()

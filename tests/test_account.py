@@ -161,7 +161,7 @@ def test_no_page_of_an_account_is_kept_or_indexed(client: Client) -> None:
 
 
 def test_the_header_leads_to_the_account_with_the_same_bytes_for_everyone(client: Client) -> None:
-    public = "/provider-key-probes/"
+    public = "/providers/"
     before = client.get(public).content
     client.force_login(operator(), backend="django.contrib.auth.backends.ModelBackend")
     assert client.get(public).content == before

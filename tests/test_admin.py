@@ -141,7 +141,7 @@ def edited() -> set[str]:
 
 def test_the_catalogue_and_operators_are_in_the_admin_and_no_check() -> None:
     registered = {m._meta.model_name for m in apps.get_app_config("probes").get_models() if admin.site.is_registered(m)}
-    assert registered == {"provider", "gateway", "probe", "aimodel", "metric", "capability", "operator"}
+    assert registered == {"provider", "gateway", "probe", "aimodel", "metric", "capability", "operator", "seenmodel"}
     assert not [m for m in apps.get_app_config("django_q").get_models() if admin.site.is_registered(m)]
 
 

@@ -466,7 +466,7 @@ def test_a_start_of_a_check_of_nobody_is_not_his(visitor: Visitor, told: list[st
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "X" * 99])
 def test_other_methods_are_refused_and_change_nothing(visitor: Visitor, two: str, method: str) -> None:
     paths = ["/", "/checks/", two, f"{two}live/", f"{two}keys/1/", f"{two}compare/", f"{two}export/", f"{two}start/"]
-    paths += [f"{two}cancel/", f"{two}burn/", two.rstrip("/") + ".json", "/healthz", "/provider-key-probes/"]
+    paths += [f"{two}cancel/", f"{two}burn/", two.rstrip("/") + ".json", "/healthz", "/providers/"]
     for path in [*paths, "/account/", "/account/tokens/", "/account/tokens/1/revoke/", "/account/reset/"]:
         assert visitor.ask(method, path, f"keys={KEY}", "application/x-www-form-urlencoded").status_code in (302, 405)
     assert visitor.get(two).status_code == 200
@@ -496,7 +496,7 @@ HEADERS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
 def test_headers_of_no_meaning_change_nothing(visitor: Visitor, two: str, headers: dict[str, str]) -> None:
-    for path in ("/", "/provider-key-probes/", "/account/sign-in/"):
+    for path in ("/", "/providers/", "/account/sign-in/"):
         answer = visitor.get(path, **headers)
         assert answer.status_code == 200
         assert "evil.example" not in visitor.told[-1]

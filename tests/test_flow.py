@@ -1123,7 +1123,7 @@ def refusal(key: str) -> Recorded:
 
 def assert_harmless(page: str) -> None:
     assert "<script>alert" not in page
-    assert "<img" not in page
+    assert "<img" not in page.partition("<main")[2]
     assert "onerror=alert(2)>" not in page
     assert "49" not in page.partition("alert(2)")[2][:60]  # nothing is a template
     for raw in re.findall(r"<[^>]*alert\(", page):

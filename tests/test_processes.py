@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +21,7 @@ from django.utils import timezone
 from probes import burn, health
 from probes.management.commands import burner
 from probes.management.commands.dev import GRACE, PAUSES, WELL, Child
-from probes.management.commands.proof import PROC, Browser, Stand, free_port, processes, wait_for
+from probes.management.commands.proof import LOCAL, PROC, Browser, Stand, free_port, processes, wait_for
 from probes.models import Check, Detection, Heartbeat
 
 needs_proc = pytest.mark.skipif(not PROC.is_dir(), reason="this system has no /proc")
@@ -112,6 +115,18 @@ def test_children_end_when_the_supervisor_is_killed(stand: Stand) -> None:
     stand.process.kill()
     stand.process.wait()
     wait_for(lambda: not [pid for pid in tree if alive(pid)], 15)
+
+
+def test_static_files_are_compressed_named_by_content_and_kept_for_ever(long_lived: Stand) -> None:
+    style = re.search(r'href="(/static/site\.[0-9a-f]{12}\.css)"', Browser(long_lived.url).open("/")[2])
+    assert style
+    request = urllib.request.Request(long_lived.url + style[1], headers={"Accept-Encoding": "gzip"})
+    with LOCAL.open(request, timeout=10) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert gzip.decompress(answer.read()) == (settings.BASE_DIR / "static" / "site.css").read_bytes()
+    with LOCAL.open(f"{long_lived.url}/static/previews/home.png", timeout=10) as answer:  # shared pages name it
+        assert "immutable" not in answer.headers["Cache-Control"]
 
 
 @needs_proc

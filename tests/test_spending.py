@@ -12,7 +12,7 @@ from probes.examination import Ask, Examination
 from probes.exchange import Exchange
 from probes.lab import recorded
 from probes.lab.server import Lab
-from probes.pages import account_probes
+from probes.pages.shelf import account_probes
 from probes.terms import Probe, Provider, Rule
 from tests.cases import CATALOGUE, OPENAI, TODAY, answer, conclude, run
 from tests.exchanges import as_exchange

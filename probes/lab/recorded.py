@@ -38,10 +38,10 @@ class Recorded:
         return self.call.partition(" ")[2]
 
 
-def read_all(directory: Path = EXCHANGES_DIR) -> list[Recorded]:
-    """Every recorded exchange, in the order of folder and file name. Raises ValueError naming the file."""
+def read_all(directory: Path = EXCHANGES_DIR, slug: str = "*") -> list[Recorded]:
+    """Every recorded exchange, or one sender's, in the order of folder and file name. Raises ValueError naming it."""
     found = []
-    for path in sorted(directory.glob("*/*.json")):
+    for path in sorted(directory.glob(f"{slug}/*.json")):
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:

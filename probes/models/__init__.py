@@ -1,4 +1,4 @@
-"""What is stored: the catalogue, and for five minutes a check's sealed keys and findings."""
+"""What is stored: the catalogue, for five minutes a check's sealed keys and findings, and counts of models seen."""
 
 from probes.models.access import Admission, ApiToken, Operator
 from probes.models.catalogue import (
@@ -15,6 +15,7 @@ from probes.models.catalogue import (
     forget,
 )
 from probes.models.detection import Check, Detection, Finding, Heartbeat, State, hash_token
+from probes.models.seen import SeenModel
 
 __all__ = [
     "CATALOGUE_MODELS",
@@ -33,6 +34,7 @@ __all__ = [
     "Operator",
     "Probe",
     "Provider",
+    "SeenModel",
     "State",
     "current",
     "forget",

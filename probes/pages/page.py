@@ -1,7 +1,15 @@
 """What a public page is made of: plain values, which one template shows for every family."""
 
+from __future__ import annotations
+
 import datetime as dt
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Link:
+    label: str
+    href: str  # an address of ours without a language ("/providers/"), or https://
 
 
 @dataclass(frozen=True)
@@ -12,34 +20,69 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Section:
-    heading: str
-    paragraph: str
-    bullets: tuple[str, ...]
+class Cell:
+    """One cell of a table where a word alone is not enough."""
+
+    text: str
+    href: str = ""
+    tone: str = ""  # yes, no, warn, unknown: the stylesheet's
+    shape: str = ""  # stands before the text and is not read out
+    sub: str = ""
+
+    @property
+    def plain(self) -> bool:
+        return not (self.href or self.tone or self.shape or self.sub)
 
 
 @dataclass(frozen=True)
 class Column:
     heading: str
-    style: str = ""  # a class of site.css
+    style: str = ""  # a class of site.css: mono, number
 
 
 @dataclass(frozen=True)
 class Table:
-    heading: str
-    paragraph: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Cell, ...], ...]
 
     @property
-    def cells(self) -> list[list[tuple[Column, str]]]:
-        return [list(zip(self.columns, row, strict=True)) for row in self.rows]
+    def cells(self) -> list[list[tuple[Column, Cell]]]:
+        whole = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in self.rows]
+        return [list(zip(self.columns, row, strict=True)) for row in whole]
 
 
 @dataclass(frozen=True)
-class Link:
+class Bar:
+    """One line of a small chart. The value is written out; the bar is only to be looked at."""
+
     label: str
-    href: str
+    value: str
+    share: int  # 0 to 100, of the longest
+    href: str = ""
+    sub: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and any of what can stand below it, in this order."""
+
+    heading: str
+    paragraph: str = ""
+    bullets: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    code: tuple[str, ...] = ()  # lines as they are: an example of a key's shape, a call
+    bars: tuple[Bar, ...] = ()
+    table: Table | None = None
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True)
+class Related:
+    """Links to further pages of ours, under one word."""
+
+    label: str
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True)
@@ -47,27 +90,15 @@ class Page:
     slug: str
     kicker: str
     title: str
+    description: str  # for who has not opened it yet: one or two sentences, 50 to 160 characters
     lead: str
-    warning: str  # what a reader must know before the rest; mostly empty
     cards: tuple[Card, ...]
     summary_heading: str
     summary: tuple[tuple[str, str], ...]
-    burn: str
     sections: tuple[Section, ...]
-    tables: tuple[Table, ...]
-    checked_on: dt.date
-    links: tuple[Link, ...]  # to the provider: its own words on what is said here
-    related: tuple[Link, ...]  # to our other pages
-    action: Link | None  # none for a provider that is no more
-
-
-@dataclass(frozen=True)
-class IndexRow:
-    """One provider in the list of a family's pages."""
-
-    name: str
-    market: str
-    models: int
-    probes: int
-    proof: str
-    pages: tuple[Link, ...]
+    related: tuple[Related, ...]
+    above: Link  # the core page that leads here
+    warning: str = ""  # what a reader must know before the rest; mostly empty
+    action: Link | None = None
+    checked_on: dt.date | None = None  # when the facts were last checked
+    links: tuple[Link, ...] = ()  # to the provider: its own words on what is said here

@@ -30,9 +30,10 @@ def text(catalogue: seed.Catalogue) -> str:
     found |= {word for m in catalogue.shared.metrics for word in (m.label, m.unit)}
     for sender in (*catalogue.providers.values(), *catalogue.gateways.values()):
         found |= {w.reason for w in sender.not_exposed} | {s.refuse for s in sender.key_shapes}
-        found |= {p.spends for p in sender.probes}
+        found |= {p.spends for p in sender.probes} | {r.unit for p in sender.probes for r in p.metrics}
         if isinstance(sender, seed.Provider):
-            found |= {sender.unprovable, sender.retired}
+            found |= {sender.unprovable, sender.retired} | {d.name for d in sender.denials}
+            found |= {word for s in sender.key_shapes for word in (s.name, s.note)}
     lines = [f"    _({quoted(word)}),\n" for word in sorted(found - {""})]
     return HEAD + "".join(lines) + "]\n"
 

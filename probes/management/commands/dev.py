@@ -121,6 +121,7 @@ class Command(BaseCommand):
         self.check()
         call_command("migrate", verbosity=0, skip_checks=True)
         call_command("loadcatalogue", skip_checks=True)
+        call_command("collectstatic", interactive=False, verbosity=0, skip_checks=True)
         if not settings.KEYS_IN_MEMORY and not settings.KEYS_URL:
             self.say(f"data keys lie in {settings.KEYS_DIR} on disk, not in memory")
         self.children = self.family(lab_port, options)

@@ -1,0 +1,93 @@
+"""The pages that everything else hangs on: providers, errors, capabilities, the promise, the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from probes import public
+from probes.models.shelf import RowShelf
+from probes.pages.errors import ERRORS, pages_of
+from probes.pages.page import Link
+from probes.pages.shelf import Brief
+from probes.terms import Capability
+
+SLUGS = ("", "providers", "models", "errors", "capabilities", "promise", "api")  # addresses, for the sitemap
+
+
+@require_safe
+def providers(request: HttpRequest) -> HttpResponseBase:
+    """Everyone in one table."""
+
+    def context(rows: RowShelf) -> dict[str, Any]:
+        return {"providers": list(rows.briefs().values()), **_frame(_("Providers"), "providers")}
+
+    return public.answer(request, "/providers/", "probes/providers.html", context)
+
+
+@require_safe
+def errors(request: HttpRequest) -> HttpResponseBase:
+    """The thirteen errors, and those of one provider where `?provider=` names it."""
+    chosen = request.GET.get("provider", "")
+
+    def context(rows: RowShelf) -> dict[str, Any]:
+        provider = rows.provider(chosen) if chosen else None
+        known = pages_of(provider, rows.shared) if provider else ()
+        return {
+            "errors": [(error, error.slug in known) for error in ERRORS],
+            "providers": list(rows.names().values()),
+            "provider": provider,
+            **_frame(_("Errors"), "errors"),
+        }
+
+    if chosen and chosen not in public.shelf().names():
+        return HttpResponseRedirect(public.localized("/errors/"))
+    return public.answer(request, f"/errors/{f'?provider={chosen}' if chosen else ''}", "probes/errors.html", context)
+
+
+@require_safe
+def capabilities(request: HttpRequest) -> HttpResponseBase:
+    """The ten, and who supports which."""
+
+    def context(rows: RowShelf) -> dict[str, Any]:
+        briefs = [b for b in rows.briefs().values() if b.capabilities]
+        ten = rows.shared.capabilities
+        known: dict[str, list[str]] = {c.slug: [] for c in ten}
+        for metric in rows.shared.metrics:
+            known[metric.capability].append(_(metric.label))
+        return {
+            "ten": [(c, _(c.label), known.get(c.slug, []), sum(c.slug in b.capabilities for b in briefs)) for c in ten],
+            "matrix": [(b, [_topic(b, c) if c.slug in b.capabilities else "" for c in ten]) for b in briefs],
+            **_frame(_("Capabilities"), "capabilities"),
+        }
+
+    return public.answer(request, "/capabilities/", "probes/capabilities.html", context)
+
+
+@require_safe
+def promise(request: HttpRequest) -> HttpResponseBase:
+    def context(rows: RowShelf) -> dict[str, Any]:
+        return {"key_seconds": settings.KEY_SECONDS, **_frame(_("What we promise"), "promise")}
+
+    return public.answer(request, "/promise/", "probes/promise.html", context)
+
+
+@require_safe
+def for_scripts(request: HttpRequest) -> HttpResponseBase:
+    def context(rows: RowShelf) -> dict[str, Any]:
+        return {"site": settings.PUBLIC_URL, **_frame(_("For scripts: the API"), "api")}
+
+    return public.answer(request, "/api/", "probes/api.html", context)
+
+
+def _topic(provider: Brief, capability: Capability) -> str:
+    return public.localized(f"/key-intelligence/{provider.slug}-{capability.slug}/")
+
+
+def _frame(title: str, slug: str) -> dict[str, Any]:
+    return {"crumbs": (Link(title, f"/{slug}/"),), "section": slug, "picture": slug}

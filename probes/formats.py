@@ -1,0 +1,75 @@
+"""Numbers, prices and days as the reader's language writes them (CLDR, by Babel). Files and JSON are not written so."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import lru_cache
+
+from babel import Locale, dates, numbers
+from django.utils.translation import get_language, to_locale
+from django.utils.translation import gettext as _
+
+PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+
+
+def number(value: int) -> str:
+    """1,047,576; in Hindi 10,47,576."""
+    return _number(value, _locale())
+
+
+def price(usd: Decimal | None, route_based: bool = False) -> str:
+    """USD per million tokens: at least three decimals below one, no trailing zeros from there on."""
+    if route_based:
+        return _("route based")
+    return _("not known") if usd is None else _price(usd, _locale())
+
+
+def figure(text: str) -> str:
+    """A fact as `report.plain` writes it ("1234.5 USD", "2026-11-24 10:00 UTC"), as the language writes it."""
+    return _figure(text, _locale())
+
+
+def listed(words: Iterable[str]) -> str:
+    """A list in a line, with the language's own comma."""
+    first, *others = [*words] or [""]
+    for word in others:
+        first = _("%(first)s, %(rest)s") % {"first": first, "rest": word}
+    return first
+
+
+def day(value: dt.date) -> str:
+    """24 November 2026, as the language says it."""
+    return dates.format_date(value, "long", locale=_locale())
+
+
+def _locale() -> str:
+    return to_locale(get_language() or "en")
+
+
+@lru_cache(4096)
+def _number(value: int, locale: str) -> str:
+    return numbers.format_decimal(value, locale=locale)
+
+
+@lru_cache(4096)
+def _price(usd: Decimal, locale: str) -> str:
+    digits = "0.000###" if usd < 1 else "0.######"
+    pattern = Locale.parse(locale).currency_formats["standard"].pattern.replace("0.00", digits)
+    return numbers.format_currency(usd, "USD", format=pattern, locale=locale, currency_digits=False)
+
+
+@lru_cache(4096)
+def _figure(text: str, locale: str) -> str:
+    value, _space, unit = text.partition(" ")
+    if PLAIN_NUMBER.fullmatch(value):
+        digits = len(value.partition(".")[2])  # as many as were told: 0.00 is not 0
+        shown = numbers.format_decimal(Decimal(value), format=f"#,##0.{'0' * digits}", locale=locale)
+        return f"{shown} {_(unit)}" if unit else shown
+    if PLAIN_TIME.fullmatch(text):
+        moment = dt.datetime.strptime(text, "%Y-%m-%d %H:%M UTC").replace(tzinfo=dt.UTC)
+        return f"{dates.format_datetime(moment, 'medium', locale=locale)} UTC"
+    return text

@@ -1,0 +1,230 @@
+"""The model market: one row a model across its sellers. Found, sorted and counted in the database, a page at a time."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django.db.models import Count, F, Max, Min, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
+
+from probes import formats, public
+from probes.market_form import Filters
+from probes.models.catalogue import LISTS, AIModel
+from probes.models.shelf import RowShelf, shelf
+from probes.pages import model as model_page
+from probes.pages import models
+from probes.pages.models import ABILITIES, MODALITIES
+from probes.pages.page import Link
+from probes.pages.shelf import Brief, Offer, Shelf, by_price, name_of
+from probes.terms import AIModel as AIModelTerm
+
+Words = Mapping[str, str]
+
+ADDRESS = models.ABOVE
+ON_A_PAGE = 50
+SIDE_BY_SIDE = 4
+WORDS = 8  # of a search
+
+SUMS = {
+    "sellers": Count("provider", distinct=True),
+    "window": Max("context_window"),
+    "cheapest_input": Min("input_price"),
+    "cheapest_output": Min("output_price"),
+}
+TERMS = ("id", "name", "input_price", "output_price", "route_based", *LISTS)
+COLUMNS = ("model_id", *TERMS[1:])
+
+ORDERS: dict[str, tuple[Any, ...]] = {
+    "sellers": ("-sellers", "identity"),
+    "name": ("identity",),
+    "input": (F("cheapest_input").asc(nulls_last=True), "identity"),
+    "output": (F("cheapest_output").asc(nulls_last=True), "identity"),
+    "context": (F("window").desc(nulls_last=True), "identity"),
+}
+
+
+@require_safe
+def market(request: HttpRequest) -> HttpResponseBase:
+    """The list, or with `compare` some models side by side. Each question has one address."""
+    if "compare" in request.GET:
+        return _comparison(request)
+    form = Filters(request.GET, shelf().briefs())
+    if not form.errors and _asked(request) != form.pairs():
+        return HttpResponseRedirect(public.localized(ADDRESS) + form.query())
+
+    def context(rows: RowShelf) -> dict[str, Any]:
+        return {"form": form, "found": Found(form, rows), "most": SIDE_BY_SIDE, **_frame()}
+
+    keep = not form.errors and not form.typed
+    return public.answer(request, ADDRESS + form.query(), "probes/models.html", context, keep=keep)
+
+
+@require_safe
+def model(request: HttpRequest, identity: str) -> HttpResponseBase:
+    """One model at all its sellers."""
+
+    def context(rows: RowShelf) -> dict[str, Any]:
+        found = models.model_of(rows, identity)
+        if found is None:
+            raise Http404
+        return {"page": model_page.page(found), **_frame(Link(found.title, found.address))}
+
+    return public.answer(request, f"{ADDRESS}{identity}/", "probes/page.html", context)
+
+
+def identities(rows: Shelf) -> list[str]:
+    """Every model that has a page, for the sitemap."""
+    return list(rows.market())
+
+
+def _comparison(request: HttpRequest) -> HttpResponseBase:
+    chosen = list(dict.fromkeys(request.GET.getlist("compare")))
+    known = [one for one in chosen[:SIDE_BY_SIDE] if re.fullmatch(r"[-a-z0-9]+", one) and shelf().offers(one)]
+    query = "?" + urlencode([("compare", one) for one in known])
+
+    def context(rows: RowShelf) -> dict[str, Any]:
+        side_by_side = [found for one in known if (found := models.model_of(rows, one))]
+        return {
+            "compared": side_by_side,
+            "comparison": model_page.comparison(side_by_side) if side_by_side else None,
+            "too_many": len(chosen) > SIDE_BY_SIDE,
+            "most": SIDE_BY_SIDE,
+            "missing": len(chosen[:SIDE_BY_SIDE]) - len(known),
+            **_frame(Link(_("Side by side"), ADDRESS + query)),
+        }
+
+    return public.answer(request, ADDRESS + query, "probes/models.html", context, keep=known == chosen)
+
+
+def _frame(*here: Link) -> dict[str, Any]:
+    return {"section": "models", "picture": "models", "crumbs": (Link(_("Models"), ADDRESS), *here)}
+
+
+def _asked(request: HttpRequest) -> list[tuple[str, str]]:
+    return parse_qsl(request.META.get("QUERY_STRING", ""), keep_blank_values=True)
+
+
+# What is found
+
+
+class Found:
+    """The page of the list that a question asks for: three queries, however large the market is."""
+
+    def __init__(self, form: Filters, shelf: Shelf) -> None:
+        self.form = form
+        offers = matching(form.cleaned_data)
+        self.total = offers.order_by().values("identity").distinct().count()
+        self.pages = max(1, -(-self.total // ON_A_PAGE))
+        self.page = min(form.page_number, self.pages)
+        self.rows = list(self._rows(offers, shelf.briefs()))
+
+    def _rows(self, offers: QuerySet[AIModel], briefs: Mapping[str, Brief]) -> Iterator[dict[str, str]]:
+        order = ORDERS[self.form.cleaned_data.get("sort") or "sellers"]
+        first = (self.page - 1) * ON_A_PAGE
+        sums = offers.order_by().values("identity").annotate(**SUMS).order_by(*order)
+        page = list(sums[first : first + ON_A_PAGE])
+        at: dict[str, list[Offer]] = defaultdict(list)
+        # Columns, not rows: a page may show a thousand offers.
+        shown = offers.filter(identity__in=[row["identity"] for row in page]).order_by("provider__name")
+        for identity, seller, *values in shown.values_list("identity", "provider__slug", *COLUMNS):
+            if seller in briefs:  # else it was switched on this moment
+                at[identity].append(Offer(briefs[seller], AIModelTerm(**dict(zip(TERMS, values, strict=True)))))
+        abilities, modalities = ({slug: str(word) for slug, word in w.items()} for w in (ABILITIES, MODALITIES))
+        for row in page:
+            if row["identity"] in at:
+                yield _row(row, by_price(at[row["identity"]]), abilities, modalities)
+
+    @property
+    def counted(self) -> str:
+        return ngettext("%(count)s model", "%(count)s models", self.total) % {"count": formats.number(self.total)}
+
+    @property
+    def before(self) -> str:
+        return self._address(self.page - 1) if self.page > 1 else ""
+
+    @property
+    def after(self) -> str:
+        return self._address(self.page + 1) if self.page < self.pages else ""
+
+    def _address(self, page: int) -> str:
+        return ADDRESS + self.form.query(page=page)
+
+    @property
+    def drops(self) -> list[Link]:
+        """The same question with one filter less each."""
+        return [Link(words, ADDRESS + query) for words, query in self.form.drops()]
+
+
+def _row(row: Mapping[str, Any], offers: tuple[Offer, ...], abilities: Words, modalities: Words) -> dict[str, str]:
+    """One model as the list shows it: what those of its offers say that the filters let through."""
+
+    def said(field: str, words: Words) -> str:
+        given = {word for offer in offers for word in getattr(offer.model, field)}
+        return formats.listed(word for slug, word in words.items() if slug in given)
+
+    def lowest(which: str) -> tuple[str, str]:
+        """The price, and whose it is where there are several sellers."""
+        found = models.lowest(offers, which)
+        return models.price((found or offers[0]).model, which), found.provider.name if found and several else ""
+
+    sellers = list(dict.fromkeys(offer.provider.name for offer in offers))
+    several = len(sellers) > 1
+    (asked, asked_at), (answered, answered_at) = lowest("input_price"), lowest("output_price")
+    return {
+        "identity": row["identity"],
+        "address": public.localized(f"{ADDRESS}{row['identity']}/"),
+        "name": models.short(name_of(offers)),
+        "sellers": formats.number(len(sellers)),
+        "names": models.some(sellers, 2),
+        "window": formats.number(row["window"]) if row["window"] else "",
+        "input": asked,
+        "input_at": asked_at,
+        "output": answered,
+        "output_at": answered_at,
+        "takes": said("input_modalities", modalities),
+        "gives": said("output_modalities", modalities),
+        "can": said("parameters", abilities),
+    }
+
+
+def matching(asked: dict[str, Any]) -> QuerySet[AIModel]:
+    """The offers that pass the filters. A search finds models, with all their offers."""
+    offers = AIModel.objects.filter(enabled=True, provider__enabled=True)
+    named = offers
+    for word in asked.get("q", "").split()[:WORDS]:
+        named = named.filter(Q(model_id__icontains=word) | Q(name__icontains=word) | Q(identity__icontains=word))
+    if named is not offers:
+        offers = offers.filter(identity__in=named.order_by().values("identity"))
+    by = {
+        "provider": "provider__slug",
+        "route": "provider__route",
+        "context": "context_window__gte",
+        "price": "input_price__lte",
+    }
+    offers = offers.filter(**{by[name]: asked[name] for name in by if asked.get(name) not in (None, "")})
+    if asked.get("free"):
+        offers = offers.filter(input_price=0, output_price=0)
+    for field, words in (
+        ("input_modalities", [asked.get("input")]),
+        ("output_modalities", [asked.get("output")]),
+        ("parameters", asked.get("can") or []),
+    ):
+        for word in filter(None, words):
+            offers = _listing(offers, field, word)
+    return offers
+
+
+def _listing(offers: QuerySet[AIModel], field: str, word: str) -> QuerySet[AIModel]:
+    """Those whose list holds the word. SQLite knows no `contains` of JSON, and as text both databases quote a word."""
+    return offers.alias(**{f"{field}_text": Cast(field, TextField())}).filter(
+        **{f"{field}_text__contains": f'"{word}"'}
+    )

@@ -1,0 +1,164 @@
+"""The rows as public pages ask for them (`pages.shelf`). A shelf a version; what was read is kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+from django.db.models import Count, Q
+
+from probes import seed
+from probes.models import catalogue
+from probes.models.catalogue import AIModel, Capability, KeyShape, Metric, Probe, Provider
+from probes.pages.shelf import Brief, Offer, Seller, brief, by_price
+from probes.terms import Catalogue, Reading, Shared
+from probes.terms import Probe as ProbeTerm
+from probes.terms import Provider as ProviderTerm
+
+T = TypeVar("T")
+OFFERED = (  # in the order of terms.AIModel
+    *("model_id", "name", "context_window", "max_output", "input_price", "output_price", "route_based"),
+    *("parameters", "input_modalities", "output_modalities"),
+)
+KEPT_AT_MOST = 512  # providers and models of each shelf
+
+_lock = threading.Lock()
+_kept: RowShelf | None = None
+
+
+def shelf() -> RowShelf:
+    """The shelf of the catalogue's present version. Another version begins anew, so that nothing outlives its rows."""
+    global _kept
+    version = catalogue.version()
+    with _lock:
+        if _kept is None or _kept.version != version:
+            _kept = RowShelf(version)
+        return _kept
+
+
+class RowShelf:
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self._providers: OrderedDict[str, ProviderTerm | None] = OrderedDict()
+        self._sellers: dict[str, ProviderTerm] = {}
+        self._offers: OrderedDict[str, tuple[Offer, ...]] = OrderedDict()
+        self._rivals: OrderedDict[str, Mapping[str, int]] = OrderedDict()
+
+    @cached_property
+    def shared(self) -> Shared:
+        words = seed.shared()
+        return Shared(
+            capabilities=tuple(row.as_seed() for row in Capability.objects.filter(enabled=True)),
+            metrics=tuple(row.as_seed() for row in Metric.objects.filter(enabled=True).select_related("capability")),
+            protocols=words.protocols,
+            rule_sets=words.rule_sets,
+            neighbours=words.neighbours,
+        )
+
+    def provider(self, slug: str) -> ProviderTerm | None:
+        """Four queries."""
+        return _once(self._providers, slug, lambda: self._provider(slug))
+
+    def _provider(self, slug: str) -> ProviderTerm | None:
+        row = Provider.objects.filter(enabled=True, slug=slug).first()
+        if row is None:
+            return None
+
+        def parts(model: Any) -> tuple[Any, ...]:
+            return tuple(part.as_seed() for part in model.objects.filter(enabled=True, provider=row))
+
+        found: ProviderTerm = row.as_seed(key_shapes=parts(KeyShape), probes=parts(Probe), models=parts(AIModel))
+        return found
+
+    def names(self) -> Mapping[str, Seller]:
+        return self._names
+
+    @cached_property
+    def _names(self) -> dict[str, Seller]:
+        """One query."""
+        rows = Provider.objects.filter(enabled=True).values_list("slug", "name", "route", "retired", "checked_on")
+        found = [Seller(slug, name, route, bool(retired), day) for slug, name, route, retired, day in rows]
+        return {seller.slug: seller for seller in sorted(found, key=lambda s: s.name.casefold())}
+
+    def briefs(self) -> Mapping[str, Brief]:
+        return self._briefs
+
+    @cached_property
+    def _briefs(self) -> dict[str, Brief]:
+        """Three queries, and none of the models themselves."""
+        probes: dict[int, list[ProbeTerm]] = defaultdict(list)
+        told = ("provider_id", "name", "kind", "spends", "proves_key", "metrics")
+        for owner, name, kind, spends, proves, read in Probe.objects.filter(
+            enabled=True, provider__enabled=True
+        ).values_list(*told):
+            readings = tuple(Reading(one["name"]) for one in read)
+            probes[owner].append(ProbeTerm(name, "", (), kind=kind, spends=spends, proves_key=proves, metrics=readings))
+        counts = Count("models", filter=Q(models__enabled=True))
+        priced = Count(
+            "models",
+            filter=Q(models__enabled=True) & (Q(models__input_price__isnull=False) | Q(models__route_based=True)),
+        )
+        rows = Provider.objects.filter(enabled=True).annotate(count=counts, priced=priced)
+        found = {}
+        for pk, slug, name, route, retired, checked_on, count, with_price in rows.values_list(
+            "pk", "slug", "name", "route", "retired", "checked_on", "count", "priced"
+        ):
+            light = ProviderTerm(slug, name, "", checked_on, route=route, retired=retired, probes=tuple(probes[pk]))
+            found[slug] = brief(self.shared, light, count, with_price)
+        return dict(sorted(found.items(), key=lambda item: item[1].name.casefold()))
+
+    def sellers(self, slugs: Collection[str]) -> Mapping[str, ProviderTerm]:
+        """Two queries, however many; none for those that were read before."""
+        unread = set(slugs) - self._sellers.keys()
+        if unread:
+            probes: dict[int | None, list[ProbeTerm]] = defaultdict(list)
+            for probe in Probe.objects.filter(enabled=True, provider__slug__in=unread):
+                probes[probe.provider_id].append(probe.as_seed())
+            for row in Provider.objects.filter(enabled=True, slug__in=unread):
+                self._sellers[row.slug] = row.as_seed(probes=tuple(probes[row.pk]))
+        return {slug: self._sellers[slug] for slug in slugs if slug in self._sellers}
+
+    def rivals(self, slug: str) -> Mapping[str, int]:
+        """One query."""
+        return _once(self._rivals, slug, lambda: self._count_rivals(slug))
+
+    def _count_rivals(self, slug: str) -> dict[str, int]:
+        mine = AIModel.objects.filter(enabled=True, provider__slug=slug).values("identity")
+        theirs = AIModel.objects.filter(enabled=True, provider__enabled=True, identity__in=mine)
+        counted = theirs.exclude(provider__slug=slug).values_list("provider__slug")
+        return dict(counted.annotate(count=Count("identity", distinct=True)).order_by("-count", "provider__slug"))
+
+    def offers(self, identity: str) -> tuple[Offer, ...]:
+        return _once(self._offers, identity, lambda: self._read(identity=identity).get(identity, ()))
+
+    def market(self) -> Mapping[str, tuple[Offer, ...]]:
+        return self._market
+
+    @cached_property
+    def _market(self) -> dict[str, tuple[Offer, ...]]:
+        return self._read()
+
+    def _read(self, **chosen: str) -> dict[str, tuple[Offer, ...]]:
+        """Plain values: with thousands of models, rows of the ORM cost most of the time."""
+        names, found = self.names(), defaultdict(list)
+        rows = AIModel.objects.filter(enabled=True, provider__enabled=True, **chosen).order_by("identity")
+        for identity, seller, model_id, name, *facts in rows.values_list("identity", "provider__slug", *OFFERED):
+            if seller in names:  # else it was switched on this moment
+                told: list[Any] = [tuple(fact) if isinstance(fact, list) else fact for fact in facts]
+                found[identity].append(Offer(names[seller], seed.AIModel(model_id, name or model_id, *told)))
+        return {identity: by_price(offers) for identity, offers in found.items()}
+
+    def whole(self) -> Catalogue:
+        return catalogue.current()
+
+
+def _once(kept: OrderedDict[str, T], key: str, read: Callable[[], T]) -> T:
+    """What is kept under this key, read if it is not; the oldest goes when there are too many."""
+    if key not in kept:
+        kept[key] = read()
+        while len(kept) > KEPT_AT_MOST:
+            kept.popitem(last=False)
+    return kept[key]

@@ -1,0 +1,142 @@
+"""The catalogue as pages ask for it: a provider, a model's sellers, everyone in short. Each part is read when it is
+asked for, so that a page costs the same however large the catalogue is. `models.shelf` reads the rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from probes.terms import AIModel, Capability, Catalogue, Probe, Provider, Shared
+
+
+@dataclass(frozen=True)
+class Seller:
+    """A provider by name."""
+
+    slug: str
+    name: str
+    route: str
+    retired: bool
+    checked_on: dt.date
+
+
+@dataclass(frozen=True)
+class Brief(Seller):
+    """A provider in short, for lists."""
+
+    models: int
+    priced: int  # of these models
+    account_probes: int
+    proof: tuple[str, ...]  # the kinds of call by which a key is proved
+    capabilities: tuple[str, ...]  # slugs of the ten
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A model at one of its sellers."""
+
+    provider: Seller
+    model: AIModel
+
+
+class Shelf(Protocol):
+    version: int
+
+    @property
+    def shared(self) -> Shared: ...
+
+    def provider(self, slug: str) -> Provider | None:
+        """One provider, whole."""
+
+    def names(self) -> Mapping[str, Seller]:
+        """Every provider by slug, in order of name."""
+
+    def briefs(self) -> Mapping[str, Brief]:
+        """Every provider in short by slug, in order of name."""
+
+    def sellers(self, slugs: Collection[str]) -> Mapping[str, Provider]:
+        """Those of these providers that there are, with their probes, without their models and key shapes."""
+
+    def rivals(self, slug: str) -> Mapping[str, int]:
+        """Who else sells this provider's models, by slug, with how many of them: most first."""
+
+    def offers(self, identity: str) -> tuple[Offer, ...]:
+        """Who sells this model: cheapest input first, without a price last. Empty for what nobody sells."""
+
+    def market(self) -> Mapping[str, tuple[Offer, ...]]:
+        """Every identity with its offers: the whole market, for sitemaps and lists of pages."""
+
+    def whole(self) -> Catalogue:
+        """The whole catalogue, as detection has it; for sitemaps and what else needs every rule."""
+
+
+# The rules of counting, one for all pages
+
+
+def free(provider: Provider) -> list[Probe]:
+    return [p for p in provider.probes if not p.spends]
+
+
+def kind(probe: Probe) -> str:
+    return probe.kind or probe.name
+
+
+def account_probes(provider: Provider) -> list[Probe]:
+    """The one rule for what counts: free probes that ask about the account, so everything but model lists."""
+    return [p for p in free(provider) if kind(p) != "models"]
+
+
+def distinct(words: list[str]) -> list[str]:
+    return list(dict.fromkeys(words))
+
+
+def metrics(shared: Shared, provider: Provider) -> list[str]:
+    """Names of what the account probes read, in order."""
+    return distinct([r.name for p in account_probes(provider) for r in p.metrics if r.name in shared.metric])
+
+
+def capabilities(shared: Shared, provider: Provider) -> list[Capability]:
+    """What these metrics belong to, in order of first appearance."""
+    known = {c.slug: c for c in shared.capabilities}
+    slugs = distinct([shared.metric[name].capability for name in metrics(shared, provider)])
+    return [known[slug] for slug in slugs if slug in known]
+
+
+def brief(shared: Shared, provider: Provider, models: int, priced: int) -> Brief:
+    """models, priced: counted, since a provider in a list has not its models with it."""
+    return Brief(
+        slug=provider.slug,
+        name=provider.name,
+        route=provider.route,
+        models=models,
+        priced=priced,
+        account_probes=len(account_probes(provider)),
+        proof=tuple(distinct([kind(p) for p in free(provider) if p.proves_key])),
+        capabilities=tuple(c.slug for c in capabilities(shared, provider)),
+        retired=bool(provider.retired),
+        checked_on=provider.checked_on,
+    )
+
+
+def priced(model: AIModel) -> bool:
+    return model.input_price is not None or model.route_based
+
+
+def by_price(offers: list[Offer]) -> tuple[Offer, ...]:
+    """Cheapest input first, then output; what has no fixed price last, by name."""
+
+    def key(offer: Offer) -> tuple[bool, Decimal, Decimal, str]:
+        asked, answered = offer.model.input_price, offer.model.output_price
+        return asked is None, asked or Decimal(0), answered or Decimal(0), offer.provider.name.casefold()
+
+    return tuple(sorted(offers, key=key))
+
+
+def name_of(offers: tuple[Offer, ...]) -> str:
+    """What most sellers call it; of several such names the shortest."""
+    names = Counter(offer.model.name or offer.model.id for offer in offers)
+    return min(names, key=lambda name: (-names[name], len(name), name))
