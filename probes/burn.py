@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_q.models import Failure
 
 from probes import seal
-from probes.models import Admission, Check, Detection, State
+from probes.models import Admission, Check, Detection, SeenModel, State
 
 log = logging.getLogger("testkey.burn")
 
@@ -128,4 +128,5 @@ def burn_task() -> None:
     drop_stale_data_keys()
     Failure.objects.all().delete()
     Admission.purge()
+    SeenModel.purge()
     Session.objects.filter(expire_date__lt=timezone.now()).delete()

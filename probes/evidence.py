@@ -207,9 +207,16 @@ def unit_of(catalogue: Catalogue, reading: Reading, exchange: Exchange) -> str |
 
 def model_ids(probe: Probe, exchange: Exchange) -> list[str] | None:
     """The ids that a models probe lists, at most MAX_MODELS; None where the answer holds no list."""
-    if not probe.models:
-        return None
-    ids = evaluate(probe.models, exchange.view)
+    return _ids(probe.models, exchange)
+
+
+def public_ids(probe: Probe, exchange: Exchange) -> list[str]:
+    """Those of them that are nobody's own: of a list that answers anyone all, of another what its file says."""
+    return _ids(probe.models if probe.public else probe.public_models, exchange) or []
+
+
+def _ids(text: str, exchange: Exchange) -> list[str] | None:
+    ids = evaluate(text, exchange.view) if text else None
     if not isinstance(ids, list):
         return None
     return list(dict.fromkeys(clip(i).removeprefix("models/") for i in ids[:MAX_MODELS] if isinstance(i, str) and i))

@@ -37,6 +37,7 @@ from probes.lanes import LONGEST_PAUSE, Lanes, Place
 from probes.models import Check, Detection, Heartbeat, State, current
 from probes.models import Finding as FindingRow
 from probes.secret import Secret
+from probes.seen import Seen
 
 log = logging.getLogger("testkey.worker")
 
@@ -87,6 +88,8 @@ class Job:
     findings: list[Finding] = field(default_factory=list)
     unwritten: int = 0  # of its findings, the last so many
     stumbled: bool = False  # its examination went wrong: it ends with what was found
+    listed: set[str] = field(default_factory=set)  # models that are counted if the key is proved
+    proven: bool = False  # whose key it is, as it was concluded
 
     @property
     def done(self) -> bool:
@@ -186,6 +189,7 @@ class Batch:
         self.jobs: dict[int, Job] = {}
         self.touched: dict[int, Job] = {}
         self.together: dict[tuple[int, str], Redactor] = {}
+        self.seen = Seen()
         now = time.monotonic()
         self.look_at = self.write_at = self.beat_at = now
         # Not all workers may come to that at one moment: each then works off what it has, which takes up to a minute.
@@ -205,11 +209,13 @@ class Batch:
                 self._look(now)
         finally:
             self.stopping = True  # if the batch broke, nothing more is sent
+            self.seen.write()
 
     def _look(self, now: float) -> None:
         """Take up keys that wait, tell that we are at work, and end what has waited too long."""
         if now >= self.beat_at and self.claimed:
             Heartbeat.beat("worker")  # slow hosts are no stuck queue
+            self.seen.write()
             self.beat_at = now + BEAT_SECONDS
         if now < self.look_at:
             return
@@ -324,6 +330,7 @@ class Batch:
             found[0]["attempts"] = 0 if exchange.failure == "not_asked" else turn.attempt
             job.findings += found
             job.unwritten += len(found)
+            job.listed |= self.seen.of(job.row, turn.ask.probe, exchange, found[0]["models"])
         self._ask(job)
 
     def _write(self, now: float) -> None:
@@ -333,6 +340,9 @@ class Batch:
         for job in finished:
             self.jobs.pop(job.row.pk, None)
         _store(self.claim, touched, finished)
+        for job in finished:
+            if job.proven and job.listed:
+                self.seen.count(job.row.provider, job.listed, job.findings)
 
 
 def _of_key(ask: Ask, exchange: Exchange) -> bool:
@@ -422,7 +432,9 @@ def _sealed_row(job: Job) -> bytes | None:
     with _alone(job):
         job.row.state = State.DONE
         examined = results.examined_row(job.row, job.row.check_of, list(job.findings))
-        sealed = seal.seal_row(job.results_key, report.row(current(), examined), job.row.pk)
+        told = report.row(current(), examined)
+        job.proven = told["identity"] == "proven"
+        sealed = seal.seal_row(job.results_key, told, job.row.pk)
     return sealed  # noqa: RET504 (None where it stumbled)
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.forms import UsernameField
 from django.utils.translation import gettext_lazy as _
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from probes.admin import catalogue, operators  # noqa: F401
+from probes.admin import catalogue, operators, seen  # noqa: F401
 from probes.forms import NameWidget
 
 

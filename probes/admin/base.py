@@ -29,7 +29,7 @@ class SeededAdmin(admin.ModelAdmin):
 
     form = SeededForm
     formfield_overrides = JSON_AS_TEXT
-    actions = ("enable", "disable", "take_back")
+    actions: tuple[str, ...] = ("enable", "disable", "take_back")
     list_filter: ClassVar[Any] = ("enabled", "edited", "seeded")
     list_per_page = 100
     view_on_site = False

@@ -12,12 +12,28 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from probes.admin.base import PartInline, SeededAdmin, SenderAdmin
+from probes.admin.bulk import BulkAdmin
+from probes.admin.filters import Models, Stale, Unpriced, Unrecorded
 from probes.admin.forms import PriceInput, ProbeFormSet
 from probes.admin.try_rules import try_rules
 from probes.models import AIModel, Capability, Gateway, KeyShape, Metric, Probe, Provider
 
 PROBE_FIELDS: Any = (
-    (None, {"fields": ("name", "call", "origin", ("sends_key", "proves_key", "public"), "rules", "metrics", "models")}),
+    (
+        None,
+        {
+            "fields": (
+                "name",
+                "call",
+                "origin",
+                ("sends_key", "proves_key", "public"),
+                "rules",
+                "metrics",
+                "models",
+                "public_models",
+            )
+        },
+    ),
     (
         _("More"),
         {
@@ -81,7 +97,7 @@ class GatewayProbes(ProbesOf):
 class ProviderAdmin(SenderAdmin):
     destination = ("origins", "own_hosts", "regions", "auth", "headers")
     list_display = ("name", "slug", "route", "protocol", "checked_on", "enabled", "edited")
-    list_filter = ("enabled", "edited", "seeded", "route", "protocol")
+    list_filter = ("enabled", "edited", "seeded", Models, Stale, "route", "protocol")
     search_fields = ("name", "slug")
     fieldsets = (
         (None, {"fields": ("name", "slug", "route", "protocol", "checked_on", "enabled", "edited", "seeded")}),
@@ -98,10 +114,19 @@ class ProviderAdmin(SenderAdmin):
     )
     inlines = (ProviderShapes, ProviderProbes)
 
+    def get_view_on_site_url(self, obj: Any = None) -> str | None:
+        return _public_page(obj)
+
+
+def _public_page(row: Provider | None) -> str | None:
+    """A provider's first public page; None where it has none."""
+    return f"/provider-key-probes/{row.slug}-onboarding-readiness/" if row and row.enabled else None
+
 
 @admin.register(Gateway)
 class GatewayAdmin(SenderAdmin):
     list_display = ("name", "slug", "checked_on", "enabled", "edited")
+    list_filter = ("enabled", "edited", "seeded", Stale)
     search_fields = ("name", "slug")
     fieldsets = (
         (None, {"fields": ("name", "slug", "auth", "checked_on", "enabled", "edited", "seeded")}),
@@ -116,7 +141,7 @@ class ProbeAdmin(SeededAdmin):
 
     natural = ("provider", "gateway", "name")
     list_display = ("name", "sender", "call", "proves_key", "enabled", "edited")
-    list_filter = ("enabled", "edited", "seeded", "proves_key", "provider", "gateway")
+    list_filter = ("enabled", "edited", "seeded", "proves_key", Unrecorded, "provider", "gateway")
     list_select_related = ("provider", "gateway")
     search_fields = ("name", "call", "provider__name", "gateway__name")
     ordering = ("provider__name", "gateway__name", "position")
@@ -125,6 +150,9 @@ class ProbeAdmin(SeededAdmin):
         *PROBE_FIELDS,
         (None, {"fields": ("enabled", "edited", "seeded")}),
     )
+
+    def get_view_on_site_url(self, obj: Any = None) -> str | None:
+        return _public_page(obj and obj.provider)
 
     @admin.display(description=_("whose"))
     def sender(self, row: Probe) -> str:
@@ -146,7 +174,7 @@ class ProbeAdmin(SeededAdmin):
 
 
 @admin.register(AIModel)
-class AIModelAdmin(SeededAdmin):
+class AIModelAdmin(BulkAdmin):
     """A list of its own: some providers have hundreds of models."""
 
     formfield_overrides: ClassVar[Any] = SeededAdmin.formfield_overrides | {DecimalField: {"widget": PriceInput}}
@@ -154,14 +182,18 @@ class AIModelAdmin(SeededAdmin):
     natural = ("provider", "model_id")
     list_display = ("model_id", "provider", "input_price", "output_price", "context_window", "enabled", "edited")
     list_editable = ("input_price", "output_price")
-    list_filter = ("enabled", "edited", "seeded", "route_based", "provider")
+    list_filter = ("enabled", "edited", "seeded", Unpriced, "route_based", "provider")
     list_select_related = ("provider",)
-    search_fields = ("model_id", "name")
+    search_fields = ("model_id", "name", "identity")
     ordering = ("provider__name", "position", "model_id")
     fields = (
-        *("provider", "model_id", "name", "context_window", "max_output", "input_price", "output_price"),
-        *("route_based", "parameters", "position", "enabled", "edited", "seeded"),
+        *("provider", "model_id", "name", "identity", "context_window", "max_output", "input_price", "output_price"),
+        *("route_based", "parameters", "input_modalities", "output_modalities", "position", "enabled"),
+        *("edited", "seeded"),
     )
+
+    def get_view_on_site_url(self, obj: Any = None) -> str | None:
+        return f"/models/{obj.identity}/" if obj and obj.enabled and obj.provider.enabled and obj.identity else None
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Results link to the models of one provider, by the slug that they know."""
