@@ -43,10 +43,11 @@ bench: $(VENV)/.dev
 	@$(PY) -m benchmarks.thousand_keys
 
 # Every page of the sitemap, in every language: make crawl OPTIONS="--sample 5 --language ar"
-crawl: $(VENV)/.run
+crawl: $(VENV)/.dev chromium node_modules
 	@$(PY) manage.py migrate --verbosity 0
 	@$(PY) manage.py loadcatalogue --verbosity 0
 	@$(PY) manage.py crawl $(OPTIONS)
+	@EVERY_LANGUAGE=1 $(PY) -m pytest -n 0 tests/browser/test_public.py
 
 # The data folder stays.
 clean:

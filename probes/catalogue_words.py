@@ -3,6 +3,9 @@
 from django.utils.translation import gettext_noop as _
 
 WORDS = [
+    _("A fine-grained Hugging Face key"),
+    _("A relay that poses as OpenAI"),
+    _("A restricted OpenAI key"),
     _("AI Studio since 2026, and Vertex express mode"),
     _("API key"),
     _("API key, unusual length"),
@@ -10,6 +13,7 @@ WORDS = [
     _("API or management key"),
     _("API token"),
     _("Alibaba DashScope keys look the same"),
+    _("An OpenAI key without credit"),
     _("AssemblyAI and DeepInfra keys look the same"),
     _("Azure OpenAI's and ElevenLabs' old keys look the same"),
     _("Balance"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from probes import report, words
+from probes import formats, report, words
 from probes.evidence import KEY_FORM
 from probes.report import LIMITS, Reported
 
@@ -123,7 +123,7 @@ def _facts(reported: Reported) -> dict[str, str]:
 
 def _fact(evidence: dict[str, Any]) -> str:
     state = words.EVIDENCE_STATES[evidence["state"]]
-    value = report.plain(evidence)
+    value = formats.figure(report.plain(evidence))
     return f"{value} ({state})" if value else str(state)
 
 

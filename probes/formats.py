@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from babel import Locale, dates, numbers
-from django.utils.translation import get_language, to_locale
+from django.utils.translation import get_language, get_language_bidi, to_locale
 from django.utils.translation import gettext as _
 
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -31,6 +31,19 @@ def price(usd: Decimal | None, route_based: bool = False) -> str:
 def figure(text: str) -> str:
     """A fact as `report.plain` writes it ("1234.5 USD", "2026-11-24 10:00 UTC"), as the language writes it."""
     return _figure(text, _locale())
+
+
+def together(*sentences: str) -> str:
+    """Sentences one after another; not every language puts a space between them."""
+    text = sentences[0]
+    for sentence in sentences[1:]:
+        text = _("%(first)s %(second)s") % {"first": text, "second": sentence}
+    return text
+
+
+def isolated(text: str) -> str:
+    """Code or a name within a sentence; where people read from right to left, it keeps its own direction."""
+    return f"\u2068{text}\u2069" if get_language_bidi() else text
 
 
 def listed(words: Iterable[str]) -> str:
@@ -59,7 +72,8 @@ def _number(value: int, locale: str) -> str:
 def _price(usd: Decimal, locale: str) -> str:
     digits = "0.000###" if usd < 1 else "0.######"
     pattern = Locale.parse(locale).currency_formats["standard"].pattern.replace("0.00", digits)
-    return numbers.format_currency(usd, "USD", format=pattern, locale=locale, currency_digits=False)
+    shown = numbers.format_currency(usd, "USD", format=pattern, locale=locale, currency_digits=False)
+    return shown.replace("US$", "US$\u200e") if Locale.parse(locale).text_direction == "rtl" else shown
 
 
 @lru_cache(4096)
@@ -67,7 +81,8 @@ def _figure(text: str, locale: str) -> str:
     value, _space, unit = text.partition(" ")
     if PLAIN_NUMBER.fullmatch(value):
         digits = len(value.partition(".")[2])  # as many as were told: 0.00 is not 0
-        shown = numbers.format_decimal(Decimal(value), format=f"#,##0.{'0' * digits}", locale=locale)
+        whole = Locale.parse(locale).decimal_formats[None].pattern.partition(".")[0]
+        shown = numbers.format_decimal(Decimal(value), format=f"{whole}.{'0' * digits}", locale=locale)
         return f"{shown} {_(unit)}" if unit else shown
     if PLAIN_TIME.fullmatch(text):
         moment = dt.datetime.strptime(text, "%Y-%m-%d %H:%M UTC").replace(tzinfo=dt.UTC)

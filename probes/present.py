@@ -103,7 +103,9 @@ def key(reported: Reported) -> dict[str, Any]:
     host = report.host(reported.case)
     _word, shape, tone = words.VERDICTS[shown["verdict"]]
     text = words.verdict_text(shown["verdict"], host, report.silent(shown["cause"]))
-    take = report.take_along(reported)
+    with override("en"):  # as all that is taken along: who gets it may read another language than who copied it
+        take = report.take_along(reported)
+        summary = report.summary(reported) if shown["state"] == "done" else ""
     known = [c for c in shown["capabilities"] if c["state"]]
     explained = _explained(case)
     return {
@@ -138,14 +140,8 @@ def key(reported: Reported) -> dict[str, Any]:
         "unknown": [_capability(c) for c in shown["capabilities"] if not c["state"]],
         "count_text": _("%(known)d of %(all)d capabilities") % {"known": len(known), "all": len(shown["capabilities"])},
         "cost": cost(shown["requests"], shown["tokens_spent"]),
-        "summary": _summary(reported) if shown["state"] == "done" else "",
+        "summary": summary,
     }
-
-
-def _summary(reported: Reported) -> str:
-    """In English, as all that is taken along: who gets it may read another language than who copied it."""
-    with override("en"):
-        return report.summary(reported)
 
 
 def cost(requests: int, tokens: int) -> str:

@@ -383,7 +383,7 @@ def summary(reported: Reported) -> str:
     lines = [
         f"TestKey, key {shown['label']} (line {shown['line']})",
         f"Whose: {identity_text(reported)}",
-        *(f"  - {text}" for text in shown["identity"]["evidence"]),
+        *(f"  - {words.IDENTITY_EVIDENCE[slug] % values}" for slug, values in reported.conclusion.identity_evidence),
         f"Verdict: {words.verdict_text(shown['verdict'], host(reported.case), silent(shown['cause']))}"
         + (f" ({shown['cause']})" if shown["cause"] else ""),
         f"Able to pay: {words.ABILITY_TO_PAY[shown['ability_to_pay']]}",

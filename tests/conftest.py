@@ -27,6 +27,7 @@ from probes.models import catalogue, shelf
 Clock = Callable[[float], None]
 SCORE: pytest.StashKey[str] = pytest.StashKey()
 LONG = {"test_results", "test_processes", "test_paste", "test_browser", "test_bad_input", "test_under_fire", "test_api"}
+LONG |= {"test_public"}
 
 
 @pytest.fixture
@@ -59,8 +60,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Every test with a database has the shipped catalogue in it."""
+    """Every test with a database has the shipped catalogue in it. (Without such a test pytest-django makes none.)"""
     with django_db_blocker.unblock():
+        if not connections["default"].introspection.table_names():
+            return
         sow.sow(seed.read_catalogue(), "tests")
         shipped.append(models.current())
 
@@ -158,7 +161,7 @@ def shipped_file(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None
         database_file(tmp_path_factory.mktemp("shipped") / "testkey.sqlite3") as file,
     ):
         call_command("migrate", verbosity=0)
-        sow.sow(seed.read_catalogue(), "tests")
+        sow.sow(seed.read_catalogue(), sow.digest())
         with connections["default"].cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return file

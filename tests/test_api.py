@@ -395,8 +395,8 @@ def test_the_description_is_openapi(client: Client) -> None:
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with Stand() as running:
+def stand(shipped_file: Path) -> Iterator[Stand]:
+    with Stand(database=shipped_file) as running:
         yield running
 
 

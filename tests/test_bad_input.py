@@ -13,6 +13,7 @@ import socket
 import zipfile
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -625,8 +626,8 @@ def test_a_body_for_programs_that_is_odd_is_told(visitor: Visitor, body: str) ->
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    with Stand() as running:
+def stand(shipped_file: Path) -> Iterator[Stand]:
+    with Stand(database=shipped_file) as running:
         yield running
 
 

@@ -241,7 +241,7 @@ def test_a_limit_has_a_page_where_a_seller_tells_it(metric: str, slug: str) -> N
     assert slugs("limit", acme) == {slug}
     assert slugs("key", acme) == {"limit-probe"}
     found = page("limit", f"m-{slug}", acme)
-    assert rows(found)[0][2:] == ["header x-left", "POST /chat", "nothing"]
+    assert rows(found)[0][2:] == ["header x-left", "POST /chat", "no cost"]
 
 
 def test_a_call_that_spends_or_asks_for_another_model_is_said_so() -> None:
@@ -300,7 +300,7 @@ def test_a_row_without_tools_is_worth_a_page_a_row_without_images_is_not() -> No
     assert slugs("capability", seller("acme", unable)) == {"tool-calling"}
     found = page("capability", "m-tool-calling", seller("acme", unable))
     assert dict(found.summary)["Catalog signal"] == "runtime probe required"
-    assert rows(found)[0][2:] == ["not listed", "nothing"]
+    assert rows(found)[0][2:] == ["not listed", "nothing listed"]
 
 
 def test_sellers_that_differ_are_told_apart() -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -28,15 +29,15 @@ needs_proc = pytest.mark.skipif(not PROC.is_dir(), reason="this system has no /p
 
 
 @pytest.fixture
-def stand() -> Iterator[Stand]:
-    with Stand() as running:
+def stand(shipped_file: Path) -> Iterator[Stand]:
+    with Stand(database=shipped_file) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def long_lived() -> Iterator[Stand]:
+def long_lived(shipped_file: Path) -> Iterator[Stand]:
     """One for all that a supervisor survives."""
-    with Stand() as running:
+    with Stand(database=shipped_file) as running:
         yield running
 
 

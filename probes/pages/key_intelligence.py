@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from probes import words
+from probes.formats import together
 from probes.pages.page import Card, Cell, Column, Link, Page, Related, Section, Table
 from probes.pages.readings import Read, cost, read_from, reads, unit, withheld, withheld_table
 from probes.pages.rules import Told, rule_table, told
@@ -175,7 +176,7 @@ def _lead(values: dict[str, str], read: int, calls: list[str], withheld: int) ->
         "%(count)d metrics are known to be out of an ordinary key's reach.",
         withheld,
     ) % {"count": withheld}
-    return f"{told} {kept}" if withheld else told
+    return together(told, kept) if withheld else told
 
 
 def _states_legend() -> str:
@@ -188,7 +189,7 @@ def _states_legend() -> str:
 def _table(shared: Shared, provider: Provider, found: list[Read]) -> Table:
     columns = (
         Column(_("Metric")),
-        Column(_("Unit")),
+        Column(_("Unit"), "word"),
         Column(_("Read from"), "mono"),
         Column(_("A result can say")),
     )

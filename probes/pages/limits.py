@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from django.utils.translation import gettext as _
 
-from probes.pages import rules
+from probes import formats
 from probes.pages.models import Model, link_of_seller
 from probes.pages.page import Cell, Column, Table
 from probes.terms import Probe, Provider, Reading
@@ -65,7 +65,7 @@ def unit(model: Model, reading: Reading) -> str:
 def place(reading: Reading) -> str:
     """The header's name, or the expression on the body."""
     header = re.fullmatch(r'headers\."([^"]+)"', reading.read)
-    return _("header %s") % header[1] if header else rules.isolated(reading.read)
+    return _("header %s") % header[1] if header else formats.isolated(reading.read)
 
 
 def asked_model(probe: Probe) -> str:

@@ -99,7 +99,7 @@ def _rate_limited(model: Model, angle: Angle) -> Page:
         Section(
             _("What this model error usually means"),
             table=Table(
-                (Column(_("Seller")), Column(_("The answer shows")), Column(_("Verdict"))),
+                (Column(_("Seller")), Column(_("The answer shows")), Column(_("Verdict"), "word")),
                 tuple(
                     (
                         Cell(p.name, models.link_of_seller(p.slug)),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from probes import formats
 from probes.pages import limits, models, rules
 from probes.pages.models import ABOVE, Angle, Model, Words, figure
 from probes.pages.page import Bar, Card, Cell, Column, Page, Section, Table
@@ -80,7 +81,7 @@ def _of_key(
             angle,
             _("real key probe required"),
             _("%(model)s, %(label)s: where each seller tells it, by which call, and whether that call spends.") % words,
-            f"{why} {_('It can be read at %(sellers)s.') % words}",
+            formats.together(why, _("It can be read at %(sellers)s.") % words),
             Section(_("Where it is read"), table=limits.limit_table(model, read)),
             Section(_("How to prove it"), bullets=tuple(steps)),
             Section(_("Operator action"), str(action)),

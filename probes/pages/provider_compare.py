@@ -14,7 +14,7 @@ from itertools import combinations
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from probes.formats import day, number, price
+from probes.formats import day, isolated, number, price, together
 from probes.identity import identity
 from probes.pages.page import Card, Cell, Column, Link, Page, Related, Section, Table
 from probes.pages.readings import reads, withheld
@@ -154,7 +154,7 @@ def _route_difference(a: Provider, b: Provider) -> str:
         }
     else:
         wide = _("Neither covers far more models: price, rate limits, compatibility and stability decide.")
-    return f"{routes} {wide}"
+    return together(routes, wide)
 
 
 # Prices
@@ -228,11 +228,11 @@ def _proofs(provider: Provider) -> list[str]:
 
 def _scheme(provider: Provider) -> str:
     header, form = AUTH_SCHEMES[provider.auth]
-    return f"{header}: {form.format('…')}"
+    return isolated(f"{header}: {form.format('…')}")
 
 
 def _prefixes(provider: Provider) -> list[str]:
-    return distinct([s.prefix for s in provider.key_shapes if s.prefix and not s.refuse])
+    return distinct([isolated(s.prefix) for s in provider.key_shapes if s.prefix and not s.refuse])
 
 
 def _reveals(shared: Shared, a: Provider, b: Provider) -> Section:

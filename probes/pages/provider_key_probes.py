@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from probes.formats import isolated, together
 from probes.pages.dimensions import DIMENSIONS, Dimension
 from probes.pages.errors import BY_SLUG, error_address, pages_of
 from probes.pages.key_intelligence import topic_links
@@ -103,7 +104,7 @@ def page(shelf: Shelf, provider: Provider, dimension: Dimension) -> Page:
         Card(
             _("Key is sent to"),
             " / ".join(provider.hosts) or _("nobody"),
-            f"{scheme}: {form.format('…')}" if provider.hosts else "",
+            isolated(f"{scheme}: {form.format('…')}") if provider.hosts else "",
         ),
         Card(_("Protocol"), _protocol(provider), provider.protocol),
     ]
@@ -156,7 +157,7 @@ def _lead(provider: Provider, label: str, probes: int) -> str:
         asked = _("There is no read-only call about the account: what holds for one key is read from the model list.")
     elif not probes:
         asked = _("There is no read-only call to ask, so what holds for one key stays open.")
-    return " ".join((way % words, known % {**words, "count": count}, asked % {"count": probes}))
+    return together(way % words, known % {**words, "count": count}, asked % {"count": probes})
 
 
 def _check(provider: Provider) -> Link | None:

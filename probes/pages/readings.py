@@ -60,7 +60,12 @@ def cost(probe: Probe) -> str:
 
 
 def metric_table(found: list[Read]) -> Table:
-    columns = (Column(_("Metric")), Column(_("Unit")), Column(_("Read by"), "mono"), Column(_("Read from"), "mono"))
+    columns = (
+        Column(_("Metric")),
+        Column(_("Unit"), "word"),
+        Column(_("Read by"), "mono"),
+        Column(_("Read from"), "mono"),
+    )
     return Table(
         columns,
         tuple(

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import get_language_bidi, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from probes import formats, words
 from probes.pages.page import Cell, Column, Table
@@ -43,7 +43,7 @@ def rule_table(rules: Iterable[Told], hrefs: dict[Rule, str]) -> Table:
     columns = (
         Column(_("If")),
         Column(_("Status")),
-        Column(_("Verdict")),
+        Column(_("Verdict"), "word"),
         Column(_("What it says")),
     )
     return Table(columns, tuple(_row(each, hrefs.get(each.rule, "")) for each in rules))
@@ -92,12 +92,7 @@ def condition(when: str) -> str:
     """A rule's condition in words, or its expression."""
     if not when:
         return _("any answer")
-    return _clause(expression(when).parsed) or isolated(when)
-
-
-def isolated(text: str) -> str:
-    """Code within a sentence; where people read from right to left, it keeps its own direction."""
-    return f"\u2068{text}\u2069" if get_language_bidi() else text
+    return _clause(expression(when).parsed) or formats.isolated(when)
 
 
 def _clause(node: Node) -> str:
@@ -152,7 +147,7 @@ def _value(node: Node) -> str:
     if node["type"] != "literal":
         return ""
     value = node["value"]
-    return isolated(_("“%s”") % value if isinstance(value, str) else json.dumps(value))
+    return formats.isolated(_("“%s”") % value if isinstance(value, str) else json.dumps(value))
 
 
 def _values(node: Node) -> str:
@@ -180,8 +175,8 @@ def _place(node: Node) -> str:
     if path == "body":
         return _("the body")
     if path.startswith("headers."):
-        return _("the header %(name)s") % {"name": isolated(path.removeprefix("headers."))}
-    return isolated(path.removeprefix("body."))
+        return _("the header %(name)s") % {"name": formats.isolated(path.removeprefix("headers."))}
+    return formats.isolated(path.removeprefix("body."))
 
 
 def _path(node: Node) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,8 +34,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def stand(browser: Browser) -> Iterator[Stand]:
-    with Stand("--lab-delay", str(BETWEEN)) as running:
+def stand(browser: Browser, shipped_file: Path) -> Iterator[Stand]:
+    with Stand("--lab-delay", str(BETWEEN), database=shipped_file) as running:
         yield running
 
 

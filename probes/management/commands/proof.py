@@ -114,9 +114,12 @@ def free_port() -> int:
 
 
 class Stand:
-    """A `manage.py dev --lab` with data, keys, temporary files and ports of its own."""
+    """A `manage.py dev --lab` with data, keys, temporary files and ports of its own.
 
-    def __init__(self, *options: str) -> None:
+    database: a file to begin with instead of an empty one; the tests have one with the catalogue in it.
+    """
+
+    def __init__(self, *options: str, database: Path | None = None) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="testkey-stand-"))
         self.data, self.tmp, self.log = self.root / "data", self.root / "tmp", self.root / "log"
         self.tmp.mkdir()
@@ -125,6 +128,9 @@ class Stand:
         self.port, self.lab_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.options = options
+        if database:
+            self.data.mkdir(mode=0o700)
+            shutil.copyfile(database, self.data / "testkey.sqlite3")
 
     def launch(self) -> None:
         ports = ["--port", str(self.port), "--lab-port", str(self.lab_port)]
