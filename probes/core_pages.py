@@ -10,11 +10,12 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from probes import public
+from probes import public, words
 from probes.models.shelf import RowShelf
-from probes.pages.errors import ERRORS, pages_of
+from probes.pages.errors import ERRORS, by_error
 from probes.pages.page import Link
-from probes.pages.shelf import Brief
+from probes.pages.rules import Told
+from probes.pages.shelf import Brief, distinct
 from probes.terms import Capability
 
 SLUGS = ("", "providers", "models", "errors", "capabilities", "promise", "api")  # addresses, for the sitemap
@@ -37,9 +38,11 @@ def errors(request: HttpRequest) -> HttpResponseBase:
 
     def context(rows: RowShelf) -> dict[str, Any]:
         provider = rows.provider(chosen) if chosen else None
-        known = pages_of(provider, rows.shared) if provider else ()
+        known = by_error(rows.shared, provider) if provider else {}
         return {
-            "errors": [(error, error.slug in known) for error in ERRORS],
+            "errors": [(error, _here(known[error.slug])) for error in ERRORS if error.slug in known]
+            if provider
+            else [(error, None) for error in ERRORS],
             "providers": list(rows.names().values()),
             "provider": provider,
             **_frame(_("Errors"), "errors"),
@@ -62,7 +65,9 @@ def capabilities(request: HttpRequest) -> HttpResponseBase:
             known[metric.capability].append(_(metric.label))
         return {
             "ten": [(c, _(c.label), known.get(c.slug, []), sum(c.slug in b.capabilities for b in briefs)) for c in ten],
-            "matrix": [(b, [_topic(b, c) if c.slug in b.capabilities else "" for c in ten]) for b in briefs],
+            "matrix": [
+                (b, [(_topic(b, c), _(c.label)) if c.slug in b.capabilities else () for c in ten]) for b in briefs
+            ],
             **_frame(_("Capabilities"), "capabilities"),
         }
 
@@ -83,6 +88,22 @@ def for_scripts(request: HttpRequest) -> HttpResponseBase:
         return {"site": settings.PUBLIC_URL, **_frame(_("For scripts: the API"), "api")}
 
     return public.answer(request, "/api/", "probes/api.html", context)
+
+
+def _verdict(verdict: str) -> tuple[str, str, str]:
+    word, shape, tone = words.VERDICTS[verdict]
+    return str(words.SHORT_VERDICTS.get(verdict, word)), shape, tone
+
+
+def _here(answers: list[Told]) -> dict[str, Any]:
+    """By which statuses a provider says an error, and what a check concludes of them."""
+    return {
+        "statuses": " / ".join(str(status) for status in sorted({s for told in answers for s in told.rule.status})),
+        "verdicts": [
+            {"word": word, "shape": shape, "tone": tone}
+            for word, shape, tone in (_verdict(v) for v in distinct([told.rule.verdict for told in answers]))
+        ],
+    }
 
 
 def _topic(provider: Brief, capability: Capability) -> str:

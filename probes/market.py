@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from probes import formats, public
-from probes.market_form import Filters
+from probes.market_form import TYPED, Filters
 from probes.models.catalogue import LISTS, AIModel
 from probes.models.shelf import RowShelf, shelf
 from probes.pages import model as model_page
@@ -33,6 +33,7 @@ ADDRESS = models.ABOVE
 ON_A_PAGE = 50
 SIDE_BY_SIDE = 4
 WORDS = 8  # of a search
+KEPT_FILTERS, KEPT_PAGES = 2, 20  # beyond these there are endlessly many questions, which hardly two people ask
 
 SUMS = {
     "sellers": Count("provider", distinct=True),
@@ -61,10 +62,12 @@ def market(request: HttpRequest) -> HttpResponseBase:
     if not form.errors and _asked(request) != form.pairs():
         return HttpResponseRedirect(public.localized(ADDRESS) + form.query())
 
-    def context(rows: RowShelf) -> dict[str, Any]:
-        return {"form": form, "found": Found(form, rows), "most": SIDE_BY_SIDE, **_frame()}
+    switch = ADDRESS + form.query(but=TYPED)  # what was typed may be a key
 
-    keep = not form.errors and not form.typed
+    def context(rows: RowShelf) -> dict[str, Any]:
+        return {"form": form, "found": Found(form, rows), "most": SIDE_BY_SIDE, "switch": switch, **_frame()}
+
+    keep = not form.errors and not form.typed and len(form.pairs()) <= KEPT_FILTERS and form.page_number <= KEPT_PAGES
     return public.answer(request, ADDRESS + form.query(), "probes/models.html", context, keep=keep)
 
 
@@ -79,11 +82,6 @@ def model(request: HttpRequest, identity: str) -> HttpResponseBase:
         return {"page": model_page.page(found), **_frame(Link(found.title, found.address))}
 
     return public.answer(request, f"{ADDRESS}{identity}/", "probes/page.html", context)
-
-
-def identities(rows: Shelf) -> list[str]:
-    """Every model that has a page, for the sitemap."""
-    return list(rows.market())
 
 
 def _comparison(request: HttpRequest) -> HttpResponseBase:
@@ -174,7 +172,8 @@ def _row(row: Mapping[str, Any], offers: tuple[Offer, ...], abilities: Words, mo
     def lowest(which: str) -> tuple[str, str]:
         """The price, and whose it is where there are several sellers."""
         found = models.lowest(offers, which)
-        return models.price((found or offers[0]).model, which), found.provider.name if found and several else ""
+        at = models.some(models.lowest_at(offers, which), 1) if several else ""
+        return models.price((found or offers[0]).model, which), at
 
     sellers = list(dict.fromkeys(offer.provider.name for offer in offers))
     several = len(sellers) > 1

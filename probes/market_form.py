@@ -38,7 +38,11 @@ class Filters(forms.Form):
 
     q = forms.CharField(label=gettext_lazy("Search by id or name"), required=False, max_length=100)
     provider = forms.ChoiceField(label=gettext_lazy("Seller"), required=False)
-    route = forms.ChoiceField(label=gettext_lazy("Market"), required=False, choices=[ANY, *ROUTES])
+    route = forms.ChoiceField(
+        label=gettext_lazy("Market"),
+        required=False,
+        choices=[ANY, *ROUTES],
+    )
     context = forms.IntegerField(
         label=gettext_lazy("Context window, at least"),
         required=False,
@@ -46,8 +50,16 @@ class Filters(forms.Form):
         max_value=1_000_000_000,
         widget=_number(),
     )
-    input = forms.ChoiceField(label=gettext_lazy("Takes"), required=False, choices=[ANY, *MODALITIES.items()])
-    output = forms.ChoiceField(label=gettext_lazy("Gives"), required=False, choices=[ANY, *MODALITIES.items()])
+    input = forms.ChoiceField(
+        label=gettext_lazy("Takes"),
+        required=False,
+        choices=[ANY, *MODALITIES.items()],
+    )
+    output = forms.ChoiceField(
+        label=gettext_lazy("Gives"),
+        required=False,
+        choices=[ANY, *MODALITIES.items()],
+    )
     can = forms.MultipleChoiceField(
         label=gettext_lazy("Can do"),
         required=False,
@@ -63,7 +75,11 @@ class Filters(forms.Form):
         widget=_number(),
     )
     free = forms.BooleanField(label=gettext_lazy("Only at a price of 0"), required=False)
-    sort = forms.ChoiceField(label=gettext_lazy("Sorted by"), required=False, choices=list(SORTS.items()))
+    sort = forms.ChoiceField(
+        label=gettext_lazy("Sorted by"),
+        required=False,
+        choices=list(SORTS.items()),
+    )
     page = forms.IntegerField(required=False, min_value=1, max_value=10_000)
 
     def __init__(self, data: QueryDict, briefs: Mapping[str, Brief]) -> None:
@@ -74,6 +90,9 @@ class Filters(forms.Form):
             typed["context"] = str(typed["context"]).translate(SEPARATORS)
         super().__init__(typed, auto_id="filter-%s")
         sellers = [(brief.slug, brief.name) for brief in briefs.values() if brief.models]
+        for field in self.fields.values():
+            if isinstance(field, forms.ChoiceField):  # Django's words repeat what was sent
+                field.error_messages["invalid_choice"] = _("This choice is not known here.")
         self.fields["provider"].choices = [ANY, *sellers]  # type: ignore[attr-defined]
         self.full_clean()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -73,18 +74,15 @@ def other_language(request: HttpRequest, tag: str, path: str) -> HttpResponse:
         language = get_supported_language_variant(tag.lower())
     except LookupError:
         raise Http404 from None
-    if tag == language != settings.LANGUAGE_CODE:
-        raise Http404  # it is ours as it stands
-    prefix = "" if language == settings.LANGUAGE_CODE else f"/{language}"
-    for target in (f"/{path}", f"/{path}/"):
+    for target in (localized(f"/{path}", language), localized(f"/{path}/", language)):
         try:
-            with override(settings.LANGUAGE_CODE):  # whose addresses have no prefix
+            with override(language):
                 found = resolve(target)
         except Resolver404:
             continue
         if not target.startswith("//") and found.func is not other_language:
             query = request.META.get("QUERY_STRING", "")
-            return HttpResponsePermanentRedirect(quote(prefix + target) + (f"?{query}" if query else ""))
+            return HttpResponsePermanentRedirect(quote(target) + (f"?{query}" if query else ""))
     raise Http404
 
 
@@ -110,7 +108,7 @@ def head(address: str, context: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         **context,
-        **elsewhere(address),
+        **elsewhere(context.get("switch", address)),
         "canonical": "" if "?" in address else settings.PUBLIC_URL + localized(address),  # none: not indexed
         "public_url": settings.PUBLIC_URL,
         "crumbs": crumbs,
@@ -146,11 +144,14 @@ def answer(
         kept = Kept(gzip.compress(body, 6, mtime=0), etag, media_type)
         if keep:
             _pages.put(rows, key, kept)
-    return _response(request, kept)
+    response = _response(request, kept)
+    if not keep:
+        response["Cache-Control"] = "no-store"
+    return response
 
 
 def _response(request: HttpRequest, kept: Kept) -> HttpResponseBase:
-    packed = "gzip" in request.headers.get("Accept-Encoding", "")
+    packed = _takes_gzip(request.headers.get("Accept-Encoding", ""))
     etag = kept.etag if not packed else f'{kept.etag[:-1]}z"'
     response = HttpResponse(kept.body if packed else gzip.decompress(kept.body), content_type=kept.media_type)
     if packed:
@@ -159,6 +160,15 @@ def _response(request: HttpRequest, kept: Kept) -> HttpResponseBase:
     response["Cache-Control"] = "public, max-age=0, must-revalidate"
     patch_vary_headers(response, ("Accept-Encoding",))
     return get_conditional_response(request, etag, response=response) or response
+
+
+def _takes_gzip(header: str) -> bool:
+    """Whether an Accept-Encoding names gzip, and not only to refuse it."""
+    for part in header.lower().split(","):
+        name, _semicolon, weight = part.partition(";")
+        if name.strip() == "gzip":
+            return not re.fullmatch(r"q=0(\.0*)?", weight.replace(" ", ""))
+    return False
 
 
 class _Pages:

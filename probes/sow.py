@@ -128,7 +128,7 @@ def _wanted(catalogue: seed.Catalogue) -> list[tuple[Key, dict[str, Any]]]:
         rows += _parts("provider", provider)
         for i, model in enumerate(provider.models):
             values = _values(AIModel, model) | {"position": i, "name": model.name or model.id}
-            values["identity"] = identity(model.id)
+            values["identity"] = model.identity or identity(model.id)
             rows.append(((AIModel, (("provider__slug", provider.slug), ("model_id", model.id))), values))
     for gateway in catalogue.gateways.values():
         rows.append(((Gateway, (("slug", gateway.slug),)), _values(Gateway, gateway)))

@@ -137,6 +137,7 @@ class AIModel:
     parameters: tuple[str, ...] = ()
     input_modalities: tuple[str, ...] = ()  # words of `MODALITIES`; none = unknown
     output_modalities: tuple[str, ...] = ()
+    identity: str = field(default="", compare=False)  # where it is not what `identity` makes of the id
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def _form_page(request: HttpRequest, form: CheckForm, status: int) -> HttpRespon
         "section": "check",
         "figures": {
             "providers": len(briefs),
-            "models": sum(b.models for b in briefs),
+            "models": public.shelf().size,
             "probes": sum(b.account_probes for b in briefs),
         },
         "steps": words.STEPS.values(),

@@ -235,7 +235,6 @@
   }
 
   function arrange() {
-    document.querySelectorAll(".with-script[hidden]").forEach((part) => (part.hidden = false));
     if (!pasted()) return;
     for (const button of document.querySelectorAll("button.again[hidden]")) {
       button.hidden = !keyOf(button);

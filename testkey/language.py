@@ -52,4 +52,5 @@ def _preferred(request: HttpRequest) -> str:
     own = f"{request.scheme}://{request.get_host()}/"
     if request.headers.get("Referer", "").startswith(own):
         return settings.LANGUAGE_CODE
+    request.COOKIES.pop(settings.LANGUAGE_COOKIE_NAME, None)  # another application's, on the same host
     return get_language_from_request(request)

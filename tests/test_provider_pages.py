@@ -276,7 +276,7 @@ def test_limit_headers_that_cost_something_are_told_so(db: None) -> None:
     ("verdict", "cause", "status", "error"),
     [
         ("invalid", "invalid_api_key", 401, "invalid-api-key"),
-        ("invalid", "authentication_error", 401, "unauthorized"),
+        ("invalid", "authentication_error", 401, "invalid-api-key"),
         ("revoked", "expired", 403, "invalid-api-key"),
         ("restricted", "missing_scope: api.model.read", 401, "permission-denied-model"),
         ("restricted", "ip_not_allowed", 401, "access-forbidden"),

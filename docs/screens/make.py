@@ -43,9 +43,12 @@ def take(browser: Browser, url: str, look: Look, folder: Path) -> None:
     page = context.new_page()
     kinds = {kind: url + address(path, language) for kind, path in KINDS.items()}
     for kind, place in (kinds | results(page, url, language)).items():
-        page.goto(place)
+        answered = page.goto(place)
+        if kind not in ("burned", "missing") and not (answered and answered.ok):
+            raise SystemExit(f"{kind}: {place} is not there")
         high = min(HIGHEST, page.evaluate("Math.max(document.documentElement.scrollHeight, innerHeight)"))
         name = "-".join([kind, str(width), scheme, *([language] if language != "en" else [])])
+        page.set_viewport_size({"width": width, "height": high})  # what is sticky stands at its end
         file = folder / f"{name}.png"
         page.screenshot(path=file, full_page=True, clip={"x": 0, "y": 0, "width": width, "height": high})
         shrink(file)

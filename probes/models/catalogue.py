@@ -364,6 +364,7 @@ class AIModel(Seeded):
             parameters=tuple(self.parameters),
             input_modalities=tuple(self.input_modalities),
             output_modalities=tuple(self.output_modalities),
+            identity=self.identity,
         )
 
     def check_seed(self) -> None:

@@ -16,7 +16,7 @@ from probes.models.catalogue import AIModel, Provider
 KEPT_DAYS = 90
 NEW_A_DAY = 500  # ids of one provider
 PLAIN = re.compile(r"@?[A-Za-z0-9][A-Za-z0-9._:/+-]{0,198}")  # no space and no inner @: no sentence, no address
-TUNED = re.compile(r"(?:^|[:/-])ft[:-]", re.I)
+TUNED = re.compile(r"(?:^|[:/-])ft(?:[:-]|$)", re.I)
 
 
 def nobodys(model_id: str) -> bool:

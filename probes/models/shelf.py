@@ -32,8 +32,8 @@ _kept: RowShelf | None = None
 def shelf() -> RowShelf:
     """The shelf of the catalogue's present version. Another version begins anew, so that nothing outlives its rows."""
     global _kept
-    version = catalogue.version()
     with _lock:
+        version = catalogue.version()
         if _kept is None or _kept.version != version:
             _kept = RowShelf(version)
         return _kept
@@ -134,6 +134,11 @@ class RowShelf:
     def offers(self, identity: str) -> tuple[Offer, ...]:
         return _once(self._offers, identity, lambda: self._read(identity=identity).get(identity, ()))
 
+    @cached_property
+    def size(self) -> int:
+        """How many models the market has, each counted once."""
+        return AIModel.objects.filter(enabled=True, provider__enabled=True).values("identity").distinct().count()
+
     def market(self) -> Mapping[str, tuple[Offer, ...]]:
         return self._market
 
@@ -157,8 +162,10 @@ class RowShelf:
 
 def _once(kept: OrderedDict[str, T], key: str, read: Callable[[], T]) -> T:
     """What is kept under this key, read if it is not; the oldest goes when there are too many."""
-    if key not in kept:
-        kept[key] = read()
-        while len(kept) > KEPT_AT_MOST:
-            kept.popitem(last=False)
-    return kept[key]
+    try:
+        return kept[key]
+    except KeyError:  # or another thread has dropped it this moment
+        found = kept[key] = read()
+    while len(kept) > KEPT_AT_MOST:
+        kept.popitem(last=False)
+    return found

@@ -190,15 +190,11 @@ ERRORS = (
 BY_SLUG = {error.slug: error for error in ERRORS}
 
 _FORM = "wrong_route key_did_not_arrive"
-_VAGUE = (
-    "authentication_error authentication_failed authentication_is_invalid auth_error failed_to_auth not_authenticated "
-    "not_recognised unauthenticated unauthorized not_known_in_this_region unknown_key_or_missing_right "
-    "refused_or_not_permitted needs_browser_session"
-)
+_VAGUE = "not_known_in_this_region unknown_key_or_missing_right refused_or_not_permitted"
 _PLACE = (
     "ip_not_allowed referrer_not_allowed app_not_allowed client_not_allowed service_disabled network_rules "
     "security_policy blocked_by_user_agent telegram_required product_not_activated not_available_for_plan "
-    "feature_not_allowed needs_admin_key needs_management_key management_key account_token"
+    "feature_not_allowed needs_browser_session needs_admin_key needs_management_key management_key account_token"
 )
 _BILLING = (
     "billing_inactive billing_not_active no_card failed_payments payment_overdue account_overdue arrears plan_expired "

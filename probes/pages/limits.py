@@ -65,7 +65,8 @@ def unit(model: Model, reading: Reading) -> str:
 def place(reading: Reading) -> str:
     """The header's name, or the expression on the body."""
     header = re.fullmatch(r'headers\."([^"]+)"', reading.read)
-    return _("header %s") % header[1] if header else formats.isolated(reading.read)
+    less = f" − {reading.minus}" if reading.minus else ""
+    return _("header %s") % header[1] if header else formats.isolated(reading.read + less)
 
 
 def asked_model(probe: Probe) -> str:

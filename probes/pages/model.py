@@ -21,7 +21,6 @@ from probes.pages.shelf import Offer, distinct
 
 
 def page(model: Model) -> Page:
-    asked, answered = (lowest(model.offers, which) for which in ("input_price", "output_price"))
     words = {"model": model.described, "count": formats.number(len(model.sellers))}
     market = (Column(_("Market")), lambda offer: models.market(offer.provider.route))
     charts = ((_("Input price by seller"), "input_price"), (_("Output price by seller"), "output_price"))
@@ -35,12 +34,12 @@ def page(model: Model) -> Page:
             len(model.sellers),
         )
         % words,
-        lead=_lead(model, asked),
+        lead=_lead(model),
         cards=(
             Card(_("Context window"), figure(next(iter(model.windows), None)), _("the largest that a seller gives")),
             Card(_("Longest answer"), figure(next(iter(model.outputs), None)), _("the largest that a seller gives")),
-            _card(_("Input price"), asked, "input_price"),
-            _card(_("Output price"), answered, "output_price"),
+            models.price_card(_("Input price"), model, "input_price"),
+            models.price_card(_("Output price"), model, "output_price"),
         ),
         summary_heading=_("What it is"),
         summary=(
@@ -63,21 +62,17 @@ def page(model: Model) -> Page:
     )
 
 
-def _lead(model: Model, asked: Offer | None) -> str:
+def _lead(model: Model) -> str:
+    asked = lowest(model.offers, "input_price")
     words = {"model": model.name, "sellers": models.some(model.sellers)}
     if len(model.sellers) == 1:
         return _("%(model)s is sold by %(sellers)s.") % words
     if asked is None:
         return _("%(model)s is sold by %(sellers)s. No price of it is known.") % words
-    words |= {"price": models.price(asked.model, "input_price"), "cheapest": asked.provider.name}
+    cheapest = models.some(models.lowest_at(model.offers, "input_price"))
+    words |= {"price": models.price(asked.model, "input_price"), "cheapest": cheapest}
     told = _("%(model)s is sold by %(sellers)s. Its input is cheapest at %(cheapest)s: %(price)s for a million tokens.")
     return told % words
-
-
-def _card(label: str, offer: Offer | None, which: str) -> Card:
-    if offer is None:
-        return Card(label, _("not known"))
-    return Card(label, models.price(offer.model, which), _("lowest price, at %s") % offer.provider.name)
 
 
 def _said(model: Model, field: str, words: dict[str, models.Words]) -> str:

@@ -35,7 +35,6 @@ def links(model: Model) -> Iterable[models.Link]:
 
 
 def _page(model: Model, angle: Angle, description: str, lead: str, *sections: Section) -> Page:
-    asked, answered = lowest(model.offers, "input_price"), lowest(model.offers, "output_price")
     return models.page(
         model,
         angle,
@@ -45,18 +44,12 @@ def _page(model: Model, angle: Angle, description: str, lead: str, *sections: Se
         lead=lead,
         cards=(
             Card(_("Context window"), figure(next(iter(model.windows), None)), _("the largest that a seller gives")),
-            _price_card(_("Input price"), asked, "input_price"),
-            _price_card(_("Output price"), answered, "output_price"),
+            models.price_card(_("Input price"), model, "input_price"),
+            models.price_card(_("Output price"), model, "output_price"),
         ),
         summary=(_("Key route summary"), ((_("Check dimension"), angle.slug),)),
         sections=sections,
     )
-
-
-def _price_card(label: str, offer: Offer | None, which: str) -> Card:
-    if offer is None:
-        return Card(label, _("not known"))
-    return Card(label, models.price(offer.model, which), _("lowest price, at %s") % offer.provider.name)
 
 
 # Whether a key can call it
@@ -136,7 +129,10 @@ def _pricing(model: Model, angle: Angle) -> Page:
     asked, dearest = lowest(model.offers, "input_price"), _dearest(model)
     words = {"model": model.described, "low": "", "high": "", "seller": "", "other": ""}
     if asked:
-        words |= {"low": models.price(asked.model, "input_price"), "seller": asked.provider.name}
+        words |= {
+            "low": models.price(asked.model, "input_price"),
+            "seller": models.some(models.lowest_at(model.offers, "input_price")),
+        }
     if dearest:
         words |= {"high": models.price(dearest.model, "input_price"), "other": dearest.provider.name}
     lead = _("No seller gives %(model)s a fixed price: the route that a request takes decides.")

@@ -81,7 +81,7 @@ def _of_key(
             angle,
             _("real key probe required"),
             _("%(model)s, %(label)s: where each seller tells it, by which call, and whether that call spends.") % words,
-            formats.together(why, _("It can be read at %(sellers)s.") % words),
+            formats.together(str(why), _("It can be read at %(sellers)s.") % words),
             Section(_("Where it is read"), table=limits.limit_table(model, read)),
             Section(_("How to prove it"), bullets=tuple(steps)),
             Section(_("Operator action"), str(action)),

@@ -99,6 +99,23 @@ class Angle:
     page: Callable[[Model, Angle], Page]
 
 
+def lowest_at(offers: Iterable[Offer], which: str) -> list[str]:
+    """The names of all who ask the lowest price."""
+    offers = list(offers)
+    low = lowest(offers, which)
+    same = [o for o in offers if low and getattr(o.model, which) == getattr(low.model, which)]
+    return distinct([offer.provider.name for offer in same])
+
+
+def price_card(label: str, model: Model, which: str) -> Card:
+    """The lowest price, and who asks it where others could."""
+    offer = lowest(model.offers, which)
+    if offer is None:
+        return Card(label, _("not known"))
+    at = _("lowest price, at %s") % some(lowest_at(model.offers, which)) if len(model.sellers) > 1 else ""
+    return Card(label, price(offer.model, which), at)
+
+
 # Addresses
 
 

@@ -15,10 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from probes.formats import day, isolated, number, price, together
-from probes.identity import identity
 from probes.pages.page import Card, Cell, Column, Link, Page, Related, Section, Table
 from probes.pages.readings import reads, withheld
-from probes.pages.shelf import Shelf, account_probes, distinct, free, priced
+from probes.pages.shelf import Shelf, account_probes, distinct, free, identity_of, priced
 from probes.terms import AUTH_SCHEMES, AIModel, Provider, Shared
 
 ABOVE = "/providers/"
@@ -62,9 +61,9 @@ def address(one: str, other: str) -> str:
 
 def common(a: Provider, b: Provider) -> list[Pair]:
     """The models that both sell, in the order of the first; of several offers under one identity the first."""
-    theirs = {identity(m.id): m for m in reversed(b.models)}
-    mine = {identity(m.id): m for m in reversed(a.models)}
-    return [(mine[i], theirs[i]) for i in distinct([identity(m.id) for m in a.models]) if i in theirs]
+    theirs = {identity_of(m): m for m in reversed(b.models)}
+    mine = {identity_of(m): m for m in reversed(a.models)}
+    return [(mine[i], theirs[i]) for i in distinct([identity_of(m) for m in a.models]) if i in theirs]
 
 
 def page(shared: Shared, a: Provider, b: Provider, pairs: list[Pair]) -> Page:
@@ -76,6 +75,8 @@ def page(shared: Shared, a: Provider, b: Provider, pairs: list[Pair]) -> Page:
         "first": number(cheaper[0]),
         "second": number(cheaper[1]),
     }
+    if not cheaper[0] and not cheaper[1]:
+        wins = _("the same") if cheaper[2] else _("not known")
     return Page(
         slug=f"{a.slug}-vs-{b.slug}",
         kicker=_("Providers compared"),
@@ -170,7 +171,7 @@ def _prices(a: Provider, b: Provider, pairs: list[Pair]) -> Section:
     names = (a.name, b.name, _("the same"), "–")
     rows = tuple(
         (
-            Cell(one.name or one.id, f"/models/{identity(one.id)}/"),
+            Cell(one.name or one.id, f"/models/{identity_of(one)}/"),
             _both(one),
             _both(other),
             names[_cheaper((one, other))],

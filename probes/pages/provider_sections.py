@@ -9,13 +9,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from probes.formats import number, price
-from probes.identity import identity
 from probes.pages.errors import ERRORS, error_address, meant
 from probes.pages.key_shapes import shapes
 from probes.pages.page import Bar, Cell, Column, Link, Section, Table
-from probes.pages.readings import metric_table, reads, withheld, withheld_table
+from probes.pages.readings import cost, metric_table, reads, withheld, withheld_table
 from probes.pages.rules import Told, condition, rule_table, statuses, told, verdict
-from probes.pages.shelf import free, kind, priced
+from probes.pages.shelf import free, identity_of, kind, priced
 from probes.terms import AIModel, Probe, Provider, Shared
 
 MOST_ROWS = 40
@@ -39,7 +38,7 @@ def onboarding(shared: Shared, provider: Provider) -> list[Section]:
     every = told(shared, provider)
     return [
         *shapes(provider),
-        *_calls(provider, free(provider)),
+        *_calls(provider, list(provider.probes)),
         *_rules(_("How an answer is judged"), shared, provider, every),
         *_traps(provider, every),
         *_read(_("What is read of the key"), shared, provider, IDENTITY),
@@ -80,7 +79,15 @@ def _calls(provider: Provider, probes: list[Probe]) -> list[Section]:
         Column(_("Host"), "mono"),
         Column(_("Proves the key")),
     )
-    rows = tuple((p.name, call(provider, p), " / ".join(provider.hosts_of(p)), _proves(p)) for p in probes)
+    rows = tuple(
+        (
+            Cell(p.name, sub=cost(p)) if p.spends else p.name,
+            call(provider, p),
+            " / ".join(provider.hosts_of(p)),
+            _proves(p),
+        )
+        for p in probes
+    )
     lists = all(kind(p) == "models" for p in probes)
     words = _("A list that answers anyone shows what is on offer, not what this key may call.")
     if not lists:
@@ -189,7 +196,7 @@ def market(provider: Provider) -> str:
 
 
 def model_cell(model: AIModel) -> Cell:
-    return Cell(model.name or model.id, f"/models/{identity(model.id)}/", sub=model.id if model.name else "")
+    return Cell(model.name or model.id, f"/models/{identity_of(model)}/", sub=model.id if model.name else "")
 
 
 def _models(provider: Provider) -> list[Section]:
@@ -232,7 +239,7 @@ def _prices(provider: Provider) -> list[Section]:
             m.name or m.id,
             f"{price(m.input_price)} / {price(m.output_price)}",
             round(100 * (m.input_price or 0) / most),
-            f"/models/{identity(m.id)}/",
+            f"/models/{identity_of(m)}/",
         )
         for m in cheapest
     )

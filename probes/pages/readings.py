@@ -43,7 +43,7 @@ def withheld(shared: Shared, provider: Provider, capabilities: Collection[str]) 
 def read_from(read: Read) -> str:
     if read.reading.name == "key_valid":
         return _("the verdict on the answer")
-    return read.reading.read
+    return f"{read.reading.read} − {read.reading.minus}" if read.reading.minus else read.reading.read
 
 
 def unit(read: Read) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from probes.identity import identity
 from probes.terms import AIModel, Capability, Catalogue, Probe, Provider, Shared
 
 
@@ -120,6 +121,10 @@ def brief(shared: Shared, provider: Provider, models: int, priced: int) -> Brief
         retired=bool(provider.retired),
         checked_on=provider.checked_on,
     )
+
+
+def identity_of(model: AIModel) -> str:
+    return model.identity or identity(model.id)
 
 
 def priced(model: AIModel) -> bool:

@@ -16,8 +16,10 @@ from tests.browser.conftest import WIDTHS, Watched
 # Every kind in English; of another language those whose parts differ most. `make crawl` looks at all of all.
 ALL = bool(os.environ.get("EVERY_LANGUAGE"))
 LANGUAGES = [code for code, _name in settings.LANGUAGES] if ALL else ["en", "ar"]
-ABROAD = {"home", "models", "provider-key-probes", "capabilities", "promise", "review", "result", "results", "missing"}
+ABROAD = {"home", "models", "provider-key-probes", "promise", "result", "results"}
+IN_THE_DARK = ABROAD | {"errors", "review", "compare", "sign-in"}  # which have all the colours between them
 HEAVIEST = 60 * 1024
+HAIR = 0.005  # of cumulative layout shift; 0.1 is called good
 ZOOMED: ViewportSize = {"width": 320, "height": 256}  # 1280 x 1024 at 400 %
 
 Faults = dict[str, list[str]]
@@ -49,7 +51,9 @@ def opened(seen: Watched) -> dict[str, Page]:
         for kind, url in (kinds | pages.results(seen.page, seen.url, language)).items():
             if ALL or language == "en" or kind in ABROAD:
                 tabs[f"{kind}, {language}"] = page = seen.context.new_page()
-                page.goto(url)
+                answered = page.goto(url)
+                assert answered
+                assert answered.status == (404 if kind in ("burned", "missing") else 200), kind
     return tabs
 
 
@@ -69,6 +73,8 @@ def test_no_page_has_a_fault_that_axe_finds(node: None, opened: dict[str, Page])
     for name, page in opened.items():
         faults[name] = pages.axe(page, without="" if name in in_english(opened) else "color-contrast")
     for name, page in in_english(opened).items():
+        if name.partition(",")[0] not in IN_THE_DARK:
+            continue
         page.emulate_media(color_scheme="dark")
         faults[f"{name}, dark"] = pages.axe(page, "color-contrast")
         page.emulate_media(color_scheme="light")
@@ -87,8 +93,9 @@ def test_no_page_weighs_more_than_60_kib(opened: dict[str, Page]) -> None:
 
 
 def test_nothing_moves_under_the_reader(opened: dict[str, Page]) -> None:
+    """But for a hair: the wire cuts a page anywhere, and a busy machine paints what is there."""
     shifts = {name: pages.shift(page) for name, page in opened.items()}
-    assert {name: shift for name, shift in shifts.items() if shift} == {}
+    assert {name: shift for name, shift in shifts.items() if shift > HAIR} == {}
 
 
 def test_a_page_is_read_without_scripts(browser: Browser, seen: Watched, opened: dict[str, Page]) -> None:

