@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import Decimal
+from functools import cache
 from gettext import GNUTranslations
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ COUNTS = {"%(n)s", "%(n)d", "%(count)s", "%(count)d"}  # a plural form may say t
 PAGE = "/provider-key-probes/huggingface-inventory-fit/"
 
 
+@cache
 def po(folder: Path) -> Catalog:
     return messages.read(folder / "LC_MESSAGES" / "django.po")
 
