@@ -15,8 +15,7 @@ from probes.models.shelf import RowShelf
 from probes.pages.errors import ERRORS, by_error
 from probes.pages.page import Link
 from probes.pages.rules import Told
-from probes.pages.shelf import Brief, distinct
-from probes.terms import Capability
+from probes.pages.shelf import distinct
 
 SLUGS = ("", "providers", "models", "errors", "capabilities", "promise", "api")  # addresses, for the sitemap
 
@@ -60,14 +59,13 @@ def capabilities(request: HttpRequest) -> HttpResponseBase:
     def context(rows: RowShelf) -> dict[str, Any]:
         briefs = [b for b in rows.briefs().values() if b.capabilities]
         ten = rows.shared.capabilities
+        named = [(c, _(c.label)) for c in ten]
         known: dict[str, list[str]] = {c.slug: [] for c in ten}
         for metric in rows.shared.metrics:
             known[metric.capability].append(_(metric.label))
         return {
             "ten": [(c, _(c.label), known.get(c.slug, []), sum(c.slug in b.capabilities for b in briefs)) for c in ten],
-            "matrix": [
-                (b, [(_topic(b, c), _(c.label)) if c.slug in b.capabilities else () for c in ten]) for b in briefs
-            ],
+            "matrix": [(b, [(c.slug, word) if c.slug in b.capabilities else () for c, word in named]) for b in briefs],
             **_frame(_("Capabilities"), "capabilities"),
         }
 
@@ -104,10 +102,6 @@ def _here(answers: list[Told]) -> dict[str, Any]:
             for word, shape, tone in (_verdict(v) for v in distinct([told.rule.verdict for told in answers]))
         ],
     }
-
-
-def _topic(provider: Brief, capability: Capability) -> str:
-    return public.localized(f"/key-intelligence/{provider.slug}-{capability.slug}/")
 
 
 def _frame(title: str, slug: str) -> dict[str, Any]:

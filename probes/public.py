@@ -112,6 +112,7 @@ def head(address: str, context: dict[str, Any]) -> dict[str, Any]:
         "canonical": "" if "?" in address else settings.PUBLIC_URL + localized(address),  # none: not indexed
         "public_url": settings.PUBLIC_URL,
         "crumbs": crumbs,
+        "mark": "page" if len(crumbs) <= 2 else "true",  # of the section in the menu: this page, or above it
         "way": mark_safe(json.dumps(way, ensure_ascii=False).replace("<", "\\u003c")) if crumbs else "",  # noqa: S308
     }
 
@@ -120,7 +121,7 @@ def elsewhere(address: str) -> dict[str, Any]:
     """The same page in every language; `address` is without one."""
     here, rtl = get_language(), get_language_bidi()
     languages = [(code, name, localized(address, code), code == here) for code, name in settings.LANGUAGES]
-    return {"languages": languages, "direction": "rtl" if rtl else "ltr"}
+    return {"languages": languages, "direction": "rtl" if rtl else "ltr", "root": localized("/")}
 
 
 def answer(

@@ -43,6 +43,7 @@ def take(browser: Browser, url: str, look: Look, folder: Path) -> None:
     page = context.new_page()
     kinds = {kind: url + address(path, language) for kind, path in KINDS.items()}
     for kind, place in (kinds | results(page, url, language)).items():
+        page.set_viewport_size({"width": width, "height": 900})
         answered = page.goto(place)
         if kind not in ("burned", "missing") and not (answered and answered.ok):
             raise SystemExit(f"{kind}: {place} is not there")
