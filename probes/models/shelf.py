@@ -14,6 +14,7 @@ from probes import seed
 from probes.models import catalogue
 from probes.models.catalogue import AIModel, Capability, KeyShape, Metric, Probe, Provider
 from probes.pages.shelf import Brief, Offer, Seller, brief, by_price
+from probes.terms import AIModel as AIModelTerm
 from probes.terms import Catalogue, Reading, Shared
 from probes.terms import Probe as ProbeTerm
 from probes.terms import Provider as ProviderTerm
@@ -21,7 +22,7 @@ from probes.terms import Provider as ProviderTerm
 T = TypeVar("T")
 OFFERED = (  # in the order of terms.AIModel
     *("model_id", "name", "context_window", "max_output", "input_price", "output_price", "route_based"),
-    *("parameters", "input_modalities", "output_modalities"),
+    *("parameters", "input_modalities", "output_modalities", "identity"),
 )
 KEPT_AT_MOST = 512  # providers and models of each shelf
 
@@ -51,8 +52,16 @@ class RowShelf:
     def shared(self) -> Shared:
         words = seed.shared()
         return Shared(
-            capabilities=tuple(row.as_seed() for row in Capability.objects.filter(enabled=True)),
-            metrics=tuple(row.as_seed() for row in Metric.objects.filter(enabled=True).select_related("capability")),
+            capabilities=tuple(
+                seed.Capability(*values)
+                for values in Capability.objects.filter(enabled=True).values_list("slug", "label", "ours")
+            ),
+            metrics=tuple(
+                seed.Metric(*values)
+                for values in Metric.objects.filter(enabled=True).values_list(
+                    "name", "capability__slug", "label", "unit"
+                )
+            ),
             protocols=words.protocols,
             rule_sets=words.rule_sets,
             neighbours=words.neighbours,
@@ -70,7 +79,8 @@ class RowShelf:
         def parts(model: Any) -> tuple[Any, ...]:
             return tuple(part.as_seed() for part in model.objects.filter(enabled=True, provider=row))
 
-        found: ProviderTerm = row.as_seed(key_shapes=parts(KeyShape), probes=parts(Probe), models=parts(AIModel))
+        models = tuple(_term(*v) for v in AIModel.objects.filter(enabled=True, provider=row).values_list(*OFFERED))
+        found: ProviderTerm = row.as_seed(key_shapes=parts(KeyShape), probes=parts(Probe), models=models)
         return found
 
     def names(self) -> Mapping[str, Seller]:
@@ -150,14 +160,20 @@ class RowShelf:
         """Plain values: with thousands of models, rows of the ORM cost most of the time."""
         names, found = self.names(), defaultdict(list)
         rows = AIModel.objects.filter(enabled=True, provider__enabled=True, **chosen).order_by("identity")
-        for identity, seller, model_id, name, *facts in rows.values_list("identity", "provider__slug", *OFFERED):
+        for seller, *values in rows.values_list("provider__slug", *OFFERED):
             if seller in names:  # else it was switched on this moment
-                told: list[Any] = [tuple(fact) if isinstance(fact, list) else fact for fact in facts]
-                found[identity].append(Offer(names[seller], seed.AIModel(model_id, name or model_id, *told)))
+                model = _term(*values)
+                found[model.identity].append(Offer(names[seller], model))
         return {identity: by_price(offers) for identity, offers in found.items()}
 
     def whole(self) -> Catalogue:
         return catalogue.current()
+
+
+def _term(model_id: str, name: str, *facts: Any) -> AIModelTerm:
+    """A model of its row's values, in the order of OFFERED."""
+    told: list[Any] = [tuple(fact) if isinstance(fact, list) else fact for fact in facts]
+    return AIModelTerm(model_id, name or model_id, *told)
 
 
 def _once(kept: OrderedDict[str, T], key: str, read: Callable[[], T]) -> T:
