@@ -54,11 +54,11 @@ clean:
 	@rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Browser tests need Chromium. In CI they may not be skipped.
+# Browser tests need Chromium: without windows it does with half the CPU. In CI they may not be skipped.
 chromium:
-	@command -v chromium >/dev/null || \
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests" && \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null; } || \
 	{ echo "No Chromium here: the browser tests are skipped."; [ "$${CI:-}" != true ]; }
 
 # Stamps: dependencies are installed again when their list has changed.

@@ -11,6 +11,9 @@ for _name in [name for name in os.environ if name.startswith("TESTKEY_") and not
 # Playwright's synchronous API keeps an event loop in the main thread.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
+# Each of some hundred processes that the tests start would compile us anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 from testkey.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,10 +21,10 @@ from probes import exports, report
 from probes.evidence import Finding
 from probes.report import Examined, Reported
 from tests.cases import CATALOGUE, finding
+from tests.pages import CHROMIUM
 
 JOIN = Path(__file__).resolve().parent.parent / "static" / "join.js"
 CONFIGS = ("litellm", "new-api", "gpt-load")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 # What makes a spreadsheet calculate, as measured (first after anything invisible), and what such cells try to do.
 FORMULAS = [

@@ -17,6 +17,7 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 from probes.lab import recorded  # noqa: E402
 from probes.management.commands.proof import Stand  # noqa: E402
 
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 WIDTH = 1280
 BELOW = 28  # pixels that stand free under the path
 DEMO = "A fine-grained Hugging Face key"
@@ -47,7 +48,7 @@ def table(page: Page, url: str) -> None:
 def main() -> None:
     key = next(record.key for record in recorded.read_all() if record.demo == DEMO)
     with Stand() as stand, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 1000}, color_scheme="light")
         page.goto(stand.url)
         page.fill("[name=keys]", key)

@@ -14,6 +14,7 @@ from playwright.sync_api import sync_playwright
 
 STATIC = Path(__file__).resolve().parent.parent.parent / "static"
 SIGN = (STATIC / "favicon.svg").read_text(encoding="utf-8")
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 COLOURS = 64  # of a picture: paper, ink, tones, and the edges of letters
 
 LOOK = """
@@ -265,7 +266,7 @@ def small(picture: bytes) -> bytes:
 def main() -> None:
     (STATIC / "previews").mkdir(exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1200, "height": 630})
         for name, (title, lead, drawing) in PICTURES.items():
             page.set_content(PAGE.format(look=LOOK, sign=SIGN, title=title, lead=lead, drawing=drawing))

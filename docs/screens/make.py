@@ -6,7 +6,6 @@ to be looked at elsewhere. Needs what `make test` installs, and Chromium; with P
 
 import argparse
 import os
-import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 django.setup()
 
 from probes.management.commands.proof import Stand  # noqa: E402
-from tests.pages import KINDS, address, results  # noqa: E402
+from tests.pages import CHROMIUM, KINDS, address, results  # noqa: E402
 
 HIGHEST = 2400
 COLOURS = 64
@@ -73,7 +72,7 @@ def main() -> None:
         for old in HERE.glob("*.png"):
             old.unlink()  # of kinds that are gone
     with Stand() as stand, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for look in ALL if folder else KEPT:
             take(browser, stand.url, look, folder or HERE)
         browser.close()

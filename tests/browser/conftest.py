@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from probes.management.commands.proof import Stand
+from tests.pages import CHROMIUM
 
 BETWEEN = 400  # ms that the lab takes for an answer, so that the page is seen before it
 WIDTHS: list[ViewportSize] = [{"width": 1280, "height": 900}, {"width": 390, "height": 800}]
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="package")
