@@ -142,8 +142,8 @@ def _asked(reported: Reported) -> list[dict[str, Any]]:
 
 
 def _call(finding: dict[str, Any], timed: bool) -> tuple[str, str]:
-    answer = str(finding["status"] or words.cause_text(finding["cause"]) or finding["cause"])
-    return finding["probe"], f"{answer}, {finding['elapsed_ms']} ms" if timed else answer
+    answer = str(finding["status"] or words.unstopped(words.cause_text(finding["cause"])) or finding["cause"])
+    return finding["probe"], formats.listed([answer, formats.milliseconds(finding["elapsed_ms"])]) if timed else answer
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -7,10 +7,28 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
-from babel import Locale, dates, numbers
-from django.utils.translation import get_language, get_language_bidi, to_locale
+from babel import Locale, dates, numbers, units
+from django.utils.translation import get_language, get_language_bidi, ngettext_lazy, to_locale
 from django.utils.translation import gettext as _
+
+# The catalogue's units that are counted, behind a figure. Others (USD, percent) stand there as they are.
+COUNTED: dict[str, Any] = {
+    "characters": ngettext_lazy("%(n)s character", "%(n)s characters", "count"),
+    "credits": ngettext_lazy("%(n)s credit", "%(n)s credits", "count"),
+    "credits a month": ngettext_lazy("%(n)s credit a month", "%(n)s credits a month", "count"),
+    "messages": ngettext_lazy("%(n)s message", "%(n)s messages", "count"),
+    "models": ngettext_lazy("%(n)s model", "%(n)s models", "count"),
+    "points": ngettext_lazy("%(n)s point", "%(n)s points", "count"),
+    "quota units": ngettext_lazy("%(n)s quota unit", "%(n)s quota units", "count"),
+    "requests": ngettext_lazy("%(n)s request", "%(n)s requests", "count"),
+    "requests a day": ngettext_lazy("%(n)s request a day", "%(n)s requests a day", "count"),
+    "requests a minute": ngettext_lazy("%(n)s request a minute", "%(n)s requests a minute", "count"),
+    "tokens": ngettext_lazy("%(n)s token", "%(n)s tokens", "count"),
+    "tokens a minute": ngettext_lazy("%(n)s token a minute", "%(n)s tokens a minute", "count"),
+    "units": ngettext_lazy("%(n)s unit", "%(n)s units", "count"),
+}
 
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
@@ -31,6 +49,11 @@ def price(usd: Decimal | None, route_based: bool = False) -> str:
 def figure(text: str) -> str:
     """A fact as `report.plain` writes it ("1234.5 USD", "2026-11-24 10:00 UTC"), as the language writes it."""
     return _figure(text, _locale())
+
+
+def milliseconds(value: int) -> str:
+    """123 ms; in Chinese 123毫秒."""
+    return units.format_unit(value, "duration-millisecond", "short", locale=_locale())
 
 
 def together(*sentences: str) -> str:
@@ -76,6 +99,14 @@ def _price(usd: Decimal, locale: str) -> str:
     return shown.replace("US$", "US$\u200e") if Locale.parse(locale).text_direction == "rtl" else shown
 
 
+def _whole(value: Decimal, locale: str) -> int:
+    """A whole number behind which words stand as behind this one: translations know the forms of no others."""
+    if value == int(value):
+        return abs(int(value))
+    form = Locale.parse(locale).plural_form
+    return next((n for n in (2, 100, 1) if form(n) == form(value)), 2)
+
+
 @lru_cache(4096)
 def _figure(text: str, locale: str) -> str:
     value, _space, unit = text.partition(" ")
@@ -83,6 +114,8 @@ def _figure(text: str, locale: str) -> str:
         digits = len(value.partition(".")[2])  # as many as were told: 0.00 is not 0
         whole = Locale.parse(locale).decimal_formats[None].pattern.partition(".")[0]
         shown = numbers.format_decimal(Decimal(value), format=f"{whole}.{'0' * digits}", locale=locale)
+        if unit in COUNTED:
+            return str(COUNTED[unit] % {"n": shown, "count": _whole(Decimal(value), locale)})
         return f"{shown} {_(unit)}" if unit else shown
     if PLAIN_TIME.fullmatch(text):
         moment = dt.datetime.strptime(text, "%Y-%m-%d %H:%M UTC").replace(tzinfo=dt.UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override
 
 from probes import exports, formats, report, words
+from probes.client import WITHOUT_KEY
 from probes.compare import compare
+from probes.evidence import KEY_FORM
 from probes.lab import recorded
 from probes.models import Check, Detection, State
 from probes.pages import errors
@@ -170,6 +173,8 @@ def _finding(case: Any, index: int, finding: dict[str, Any], explained: Explaine
     keyless = finding["cause"] in ("public_list", "keyless")
     return {
         **finding,
+        "call": _("the key's own form") if finding["call"] == KEY_FORM else finding["call"].removesuffix(WITHOUT_KEY),
+        "without_key": finding["call"].endswith(WITHOUT_KEY),
         "id": f"{index}-{finding['probe']}",
         "open": finding["verdict"] != "unknown" and bool(finding["evidence"]),
         "verdict_text": words.unstopped(words.cause_text(finding["cause"]))
@@ -185,10 +190,20 @@ def _finding(case: Any, index: int, finding: dict[str, Any], explained: Explaine
                 "label": _(labels.get(e["metric"], e["metric"])),
                 "text": formats.figure(report.plain(e)),
                 "state_text": words.EVIDENCE_STATES[e["state"]],
+                "place": _place(e["read_from"]),
             }
             for e in finding["evidence"]
         ],
     }
+
+
+def _place(read_from: str) -> str:
+    """Where a fact was read, in the reader's words. An expression on an answer stays as it is."""
+    if read_from.startswith(f"{KEY_FORM}: "):
+        return _("the key's own form: %s") % read_from.removeprefix(f"{KEY_FORM}: ")
+    if status := re.fullmatch(r"status (\d+)", read_from):
+        return _("status %s") % status[1]
+    return read_from
 
 
 def _facts(reported: Reported, capability: str) -> list[dict[str, Any]]:

@@ -98,7 +98,7 @@ def report(catalogue: Catalogue, key: Examined) -> Reported:
         "origin": origin(provider, key.base_url, findings),
         "identity": {
             "state": done.identity,
-            "evidence": [str(words.IDENTITY_EVIDENCE[slug]) % values for slug, values in done.identity_evidence],
+            "evidence": identity_evidence(done),
         },
         "verdict": done.verdict,
         "cause": done.cause,
@@ -383,7 +383,7 @@ def summary(reported: Reported) -> str:
     lines = [
         f"TestKey, key {shown['label']} (line {shown['line']})",
         f"Whose: {identity_text(reported)}",
-        *(f"  - {words.IDENTITY_EVIDENCE[slug] % values}" for slug, values in reported.conclusion.identity_evidence),
+        *(f"  - {sentence}" for sentence in identity_evidence(reported.conclusion)),
         f"Verdict: {words.verdict_text(shown['verdict'], host(reported.case), silent(shown['cause']))}"
         + (f" ({shown['cause']})" if shown["cause"] else ""),
         f"Able to pay: {words.ABILITY_TO_PAY[shown['ability_to_pay']]}",
@@ -415,6 +415,11 @@ def identity_text(reported: Reported) -> str:
     done, case = reported.conclusion, reported.case
     name = case.provider.name if case.provider else ""
     return str(words.IDENTITIES[done.identity][0]) % {"name": name, "other": other_sender(done) or words.ANOTHER}
+
+
+def identity_evidence(done: Conclusion) -> list[str]:
+    """What the identity rests on, in sentences."""
+    return [words.identity_evidence(slug, values) for slug, values in done.identity_evidence]
 
 
 def other_sender(done: Conclusion) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -273,6 +275,12 @@ PLAIN_CAUSES: dict[str, Word] = {
     "revoked": _("The key has been switched off."),
     "invalid": _("The provider does not know this key."),
 }
+
+
+def identity_evidence(slug: str, values: dict[str, Any]) -> str:
+    """What an identity rests on, as a sentence. The marks of senders are the catalogue's words."""
+    mark = {"mark": gettext(values["mark"])} if "mark" in values else {}
+    return str(IDENTITY_EVIDENCE[slug]) % (values | mark)
 
 
 def cause_text(cause: str | None, verdict: str = "") -> str:

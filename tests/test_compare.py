@@ -66,7 +66,7 @@ def test_one_key_at_two_origins_is_compared_call_by_call() -> None:
     assert rows(found, "result")["Origin"].b_text == "https://relay.example"
     assert rows(found, "calls") == {
         "models": Row("models", "200, 120 ms", "200, 900 ms", True),
-        "balance": Row("balance", "", "No whole answer came in time., 8000 ms", False),
+        "balance": Row("balance", "", "No whole answer came in time, 8,000 ms", False),
     }
     assert found.models is not None
     assert found.models.only_b.shown == ("gpt-9",)

@@ -14,11 +14,13 @@ import pytest
 from babel.messages import Catalog
 from django.conf import settings
 from django.test import Client
-from django.utils.translation import override
+from django.utils.html import escape
+from django.utils.translation import gettext, override
 
-from probes import formats
+from probes import formats, seed
 from probes.management.commands import messages
 from probes.models.shelf import shelf
+from tests.test_flow import RELAY, RELAY_URL
 
 FOLDERS = messages.languages()
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd]")
@@ -196,6 +198,23 @@ def test_an_error_message_is_in_the_pages_language(client: Client, db: None) -> 
     assert "it is an address" not in german
 
 
+def test_the_marks_of_a_relay_and_how_it_was_asked_are_in_the_pages_language(
+    client: Client, lab: Any, queued: Any, db: None
+) -> None:
+    address = client.post("/de/checks/", {"keys": RELAY, "base_url": RELAY_URL})["Location"]
+    while queued:
+        queued.pop(0)()
+    html = client.get(address).content.decode()
+    marks = {mark.name for mark in seed.read_catalogue().gateways["new-api"].fingerprints}
+    with override("de"):
+        german = {gettext(mark) for mark in marks}
+        assert gettext("without the key") in html
+    assert any(escape(mark) in html for mark in german)
+    page = re.sub(r"<pre.*?</pre>", "", html, flags=re.S)  # the summary to copy is English
+    assert not [mark for mark in marks - german if escape(mark) in page]
+    assert "without the key" not in page
+
+
 # Figures
 
 
@@ -248,6 +267,39 @@ def test_what_has_no_fixed_price_says_so() -> None:
 def test_a_fact_of_a_result_is_written_as_the_language_writes_it(text: str, german: str) -> None:
     with override("de"):
         assert formats.figure(text) == german
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "told"),
+    [
+        ("en", "1 requests", "1 request"),
+        ("en", "1000 requests a minute", "1,000 requests a minute"),
+        ("de", "1 requests", "1 Anfrage"),
+        ("ru", "3 requests", "3 запроса"),
+        ("ru", "5 requests", "5 запросов"),
+        ("ru", "2.5 requests", "2,5 запроса"),
+        ("ar", "2.5 requests", "2.5 طلب"),
+        ("pt-br", "1.5 requests", "1,5 requisição"),
+    ],
+)
+def test_a_unit_takes_the_form_that_its_number_asks_for(language: str, text: str, told: str) -> None:
+    with override(language):
+        assert formats.figure(text) == told
+
+
+def test_each_unit_of_the_catalogue_is_counted_or_never_changes() -> None:
+    catalogue = seed.read_catalogue()
+    senders = [*catalogue.providers.values(), *catalogue.gateways.values()]
+    found = {metric.unit for metric in catalogue.shared.metrics}
+    found |= {reading.unit for sender in senders for probe in sender.probes for reading in probe.metrics}
+    assert found - set(formats.COUNTED) <= {"", "yes/no", "time", "currency", "USD", "CNY", "percent", "pollen"}
+
+
+def test_time_is_written_as_the_language_writes_it() -> None:
+    with override("en"):
+        assert formats.milliseconds(1234) == "1,234 ms"
+    with override("zh-hans"):
+        assert formats.milliseconds(123) == "123毫秒"
 
 
 def test_pages_of_two_languages_are_kept_apart(client: Client, db: None) -> None:

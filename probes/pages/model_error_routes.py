@@ -112,7 +112,10 @@ def _rate_limited(model: Model, angle: Angle) -> Page:
         ),
         Section(_("How to prove it during checking"), bullets=tuple(steps)),
         Section(
-            _("Next action"), _("Wait, slow the route down, or send the overflow to another seller of the same model.")
+            _("Next action"),
+            _("Wait, slow the route down, or send the overflow to another seller of the same model.")
+            if len(model.sellers) > 1
+            else _("Wait, or slow the route down. No other seller of this model is known here."),
         ),
     )
 

@@ -21,6 +21,11 @@ def number(value: int) -> str:
 
 
 @register.filter
+def milliseconds(value: int) -> str:
+    return formats.milliseconds(value)
+
+
+@register.filter
 def price(usd: Decimal | None) -> str:
     return formats.price(usd)
 

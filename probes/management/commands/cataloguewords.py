@@ -31,6 +31,7 @@ def text(catalogue: seed.Catalogue) -> str:
     found |= {word for m in catalogue.shared.metrics for word in (m.label, m.unit)}
     for sender in (*catalogue.providers.values(), *catalogue.gateways.values()):
         found |= {w.reason for w in sender.not_exposed} | {s.refuse for s in sender.key_shapes}
+        found |= {mark.name for mark in sender.fingerprints}
         found |= {p.spends for p in sender.probes} | {r.unit for p in sender.probes for r in p.metrics}
         if isinstance(sender, seed.Provider):
             found |= {sender.unprovable, sender.retired} | {d.name for d in sender.denials}
