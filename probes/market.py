@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -24,13 +26,13 @@ from probes.pages import model as model_page
 from probes.pages import models
 from probes.pages.models import ABILITIES, MODALITIES
 from probes.pages.page import Link
-from probes.pages.shelf import Brief, Offer, Shelf, by_price, name_of
+from probes.pages.shelf import Offer, Seller, Shelf, by_price, name_of
 from probes.terms import AIModel as AIModelTerm
 
 Words = Mapping[str, str]
 
 ADDRESS = models.ABOVE
-ON_A_PAGE = 50
+ON_A_PAGE = 25
 SIDE_BY_SIDE = 4
 WORDS = 8  # of a search
 KEPT_FILTERS, KEPT_PAGES = 2, 20  # beyond these there are endlessly many questions, which hardly two people ask
@@ -41,8 +43,9 @@ SUMS = {
     "cheapest_input": Min("input_price"),
     "cheapest_output": Min("output_price"),
 }
-TERMS = ("id", "name", "input_price", "output_price", "route_based", *LISTS)
-COLUMNS = ("model_id", *TERMS[1:])
+TERMS = ("id", "name", "context_window", "input_price", "output_price", "route_based", *LISTS)
+# The lists as text: a few of them stand on a thousand rows, and each is read once.
+COLUMNS: tuple[Any, ...] = ("model_id", *TERMS[1 : -len(LISTS)], *(Cast(name, TextField()) for name in LISTS))
 
 ORDERS: dict[str, tuple[Any, ...]] = {
     "sellers": ("-sellers", "identity"),
@@ -58,7 +61,7 @@ def market(request: HttpRequest) -> HttpResponseBase:
     """The list, or with `compare` some models side by side. Each question has one address."""
     if "compare" in request.GET:
         return _comparison(request)
-    form = Filters(request.GET, shelf().briefs())
+    form = Filters(request.GET, shelf().selling)
     if not form.errors and _asked(request) != form.pairs():
         return HttpResponseRedirect(public.localized(ADDRESS) + form.query())
 
@@ -123,9 +126,9 @@ class Found:
         self.total = offers.order_by().values("identity").distinct().count()
         self.pages = max(1, -(-self.total // ON_A_PAGE))
         self.page = min(form.page_number, self.pages)
-        self.rows = list(self._rows(offers, shelf.briefs()))
+        self.rows = list(self._rows(offers, shelf.names()))
 
-    def _rows(self, offers: QuerySet[AIModel], briefs: Mapping[str, Brief]) -> Iterator[dict[str, str]]:
+    def _rows(self, offers: QuerySet[AIModel], names: Mapping[str, Seller]) -> Iterator[dict[str, str]]:
         order = ORDERS[self.form.cleaned_data.get("sort") or "sellers"]
         first = (self.page - 1) * ON_A_PAGE
         sums = offers.order_by().values("identity").annotate(**SUMS).order_by(*order)
@@ -134,8 +137,9 @@ class Found:
         # Columns, not rows: a page may show a thousand offers.
         shown = offers.filter(identity__in=[row["identity"] for row in page]).order_by("provider__name")
         for identity, seller, *values in shown.values_list("identity", "provider__slug", *COLUMNS):
-            if seller in briefs:  # else it was switched on this moment
-                at[identity].append(Offer(briefs[seller], AIModelTerm(**dict(zip(TERMS, values, strict=True)))))
+            if seller in names:  # else it was switched on this moment
+                facts = [*values[: -len(LISTS)], *map(_list, values[-len(LISTS) :])]
+                at[identity].append(Offer(names[seller], AIModelTerm(**dict(zip(TERMS, facts, strict=True)))))
         abilities, modalities = ({slug: str(word) for slug, word in w.items()} for w in (ABILITIES, MODALITIES))
         for row in page:
             if row["identity"] in at:
@@ -162,6 +166,11 @@ class Found:
         return [Link(words, ADDRESS + query) for words, query in self.form.drops()]
 
 
+@lru_cache(1024)
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
 def _row(row: Mapping[str, Any], offers: tuple[Offer, ...], abilities: Words, modalities: Words) -> dict[str, str]:
     """One model as the list shows it: what those of its offers say that the filters let through."""
 
@@ -177,6 +186,7 @@ def _row(row: Mapping[str, Any], offers: tuple[Offer, ...], abilities: Words, mo
 
     sellers = list(dict.fromkeys(offer.provider.name for offer in offers))
     several = len(sellers) > 1
+    widest = list(dict.fromkeys(o.provider.name for o in offers if o.model.context_window == row["window"]))
     (asked, asked_at), (answered, answered_at) = lowest("input_price"), lowest("output_price")
     return {
         "identity": row["identity"],
@@ -185,6 +195,7 @@ def _row(row: Mapping[str, Any], offers: tuple[Offer, ...], abilities: Words, mo
         "sellers": formats.number(len(sellers)),
         "names": models.some(sellers, 2),
         "window": formats.number(row["window"]) if row["window"] else "",
+        "window_at": models.some(widest, 1) if len(widest) < len(sellers) else "",
         "input": asked,
         "input_at": asked_at,
         "output": answered,

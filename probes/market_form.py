@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from probes import formats
 from probes.models.catalogue import ROUTES
 from probes.pages.models import ABILITIES, MODALITIES
-from probes.pages.shelf import Brief
+from probes.pages.shelf import Seller
 
 ANY = ("", "–")
 SORTS = {
@@ -82,18 +82,17 @@ class Filters(forms.Form):
     )
     page = forms.IntegerField(required=False, min_value=1, max_value=10_000)
 
-    def __init__(self, data: QueryDict, briefs: Mapping[str, Brief]) -> None:
+    def __init__(self, data: QueryDict, sellers: Iterable[Seller]) -> None:
         typed = data.copy()
         if "price" in typed:
             typed["price"] = str(typed["price"]).replace(",", ".")
         if "context" in typed:
             typed["context"] = str(typed["context"]).translate(SEPARATORS)
         super().__init__(typed, auto_id="filter-%s")
-        sellers = [(brief.slug, brief.name) for brief in briefs.values() if brief.models]
         for field in self.fields.values():
             if isinstance(field, forms.ChoiceField):  # Django's words repeat what was sent
                 field.error_messages["invalid_choice"] = _("This choice is not known here.")
-        self.fields["provider"].choices = [ANY, *sellers]  # type: ignore[attr-defined]
+        self.fields["provider"].choices = [ANY, *((s.slug, s.name) for s in sellers)]  # type: ignore[attr-defined]
         self.full_clean()
 
     def clean_q(self) -> str:

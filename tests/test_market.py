@@ -74,7 +74,7 @@ def test_a_model_stands_once_with_all_its_sellers_and_the_lowest_prices(get: Pag
     assert names(page) == ["alpha-1", "beta", "gamma"]
     assert "3 models" in page
     alpha = re.sub(r"\s+", " ", row(page, "alpha-1"))
-    assert "2 Zhipu AI (GLM) · Groq 16,000 $0.200 Zhipu AI (GLM) $3 Groq text" in alpha
+    assert "2 Zhipu AI (GLM) · Groq 16,000 Zhipu AI (GLM) $0.200 Zhipu AI (GLM) $3 Groq text" in alpha
     assert "tool calling, reasoning" in alpha
 
 

@@ -82,7 +82,7 @@ def slugs(family: str, *providers: Provider) -> set[str]:
 def rows(found: Page) -> list[list[str]]:
     """The cells of the page's tables, in order."""
     tables = [section.table for section in found.sections if section.table]
-    return [[cell.text for _column, cell in row] for table in tables for row in table.cells]
+    return [[cell["text"] for cell in row] for table in tables for row in table.cells]
 
 
 def words(found: Page) -> str:
@@ -185,7 +185,7 @@ def test_the_call_that_lists_models_says_whether_the_list_is_the_keys_own() -> N
     found = page("key", "m-callable-models", own, public)
     table = found.sections[0].table
     assert table
-    assert [[(cell.text, cell.sub) for _column, cell in row] for row in table.cells] == [
+    assert [[(cell["text"], cell.get("sub", "")) for cell in row] for row in table.cells] == [
         [("Open", ""), ("maker/m", ""), ("GET /all", "answers anyone"), ("no free call", "")],
         [("Own", ""), ("m", ""), ("GET /v1/models", "the key's own list"), ("models", "")],
     ]
@@ -206,7 +206,7 @@ def test_prices_stand_side_by_side_with_the_lowest_marked_and_bars() -> None:
     ]
     table = found.sections[0].table
     assert table
-    assert [[cell.sub for _column, cell in row][2:4] for row in table.cells] == [["lowest", ""], ["", "lowest"]]
+    assert [[cell.get("sub", "") for cell in row][2:4] for row in table.cells] == [["lowest", ""], ["", "lowest"]]
     assert [(b.label, b.share) for b in found.sections[1].bars] == [("Cheap", 50), ("Dear", 100)]
     assert "from $1 at Cheap to $2 at Dear" in found.lead
 

