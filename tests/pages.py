@@ -117,7 +117,7 @@ def valid(html_by_name: Mapping[str, str]) -> list[str]:
             file = Path(folder, f"{number}.html")
             file.write_text(html, encoding="utf-8")
             names[str(file)] = name
-        config = str(ROOT / ".htmlvalidate.json")
+        config = str(ROOT / ".htmlvalidate.mjs")
         told = Path(folder, "told.json")  # through a pipe it loses what is beyond 64 KiB
         command = [NODE or "node", str(VALIDATOR), "--config", config, "--formatter", f"json={told}", *names]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
