@@ -417,3 +417,16 @@ def test_a_language_prefix_leads_nowhere_else(client: Client, path: str) -> None
     answer = client.get(path)
     assert answer.status_code == 404
     assert "Location" not in answer
+
+
+def test_each_letter_leads_to_the_first_provider_that_has_it(client: Client, db: None) -> None:
+    html = client.get("/providers/").content.decode()
+    letters = dict(re.findall(r'<a href="#([\w-]+)"><bdi>([^<]+)</bdi>', html))
+    rows = re.findall(r'<tr id="([\w-]+)">.*?<bdi>([^<]+)</bdi>', html, re.S)
+    marked = [letters.get(slug, "") for slug, _name in rows]
+    assert marked[0] == "0–9"
+    assert len(list(filter(None, marked))) == len(letters) == len(set(letters.values())) > 20
+    now = ""
+    for mark, (_slug, name) in zip(marked, rows, strict=True):
+        now = mark or now
+        assert name[0].upper() == now or (now == "0–9" and name[0].isdigit())
