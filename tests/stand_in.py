@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from probes import seed
 from probes.identity import identity
-from probes.pages.shelf import Brief, Offer, Seller, brief, by_price, priced
+from probes.pages.shelf import Brief, Offer, Seller, brief, by_price
 
 
 class StandIn:
@@ -27,7 +27,7 @@ class StandIn:
 
     def briefs(self) -> Mapping[str, Brief]:
         return {
-            slug: brief(self.shared, p, len(p.models), sum(map(priced, p.models)))
+            slug: brief(self.shared, p, len(p.models))
             for slug, p in sorted(self._providers.items(), key=lambda item: item[1].name.casefold())
         }
 

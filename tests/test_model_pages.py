@@ -20,7 +20,7 @@ from probes.pages import (
     models,
 )
 from probes.pages import model as model_page
-from probes.pages.shelf import Brief, Offer, brief, by_price, priced
+from probes.pages.shelf import Brief, Offer, brief, by_price
 from probes.terms import AIModel, Probe, Provider, Reading, Rule, Shared
 from tests.cases import CATALOGUE
 
@@ -40,8 +40,7 @@ class Shelf:
 
     def __init__(self, *providers: Provider) -> None:
         self.all = {p.slug: p for p in providers}
-        count = {p.slug: (len(p.models), sum(map(priced, p.models))) for p in providers}
-        self._briefs = {slug: brief(self.shared, p, *count[slug]) for slug, p in self.all.items()}
+        self._briefs = {slug: brief(self.shared, p, len(p.models)) for slug, p in self.all.items()}
         market: dict[str, list[Offer]] = {}
         for p in providers:
             for m in p.models:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache, cached_property
 from typing import Any, TypeVar
 
-from django.db.models import Count, Q
+from django.db.models import Count
 
 from probes import seed
 from probes.models import catalogue
@@ -107,18 +107,13 @@ class RowShelf:
         ).values_list(*told):
             readings = tuple(named(one["name"]) for one in read)
             probes[owner].append(ProbeTerm(name, "", (), kind=kind, spends=spends, proves_key=proves, metrics=readings))
-        counts = Count("models", filter=Q(models__enabled=True))
-        priced = Count(
-            "models",
-            filter=Q(models__enabled=True) & (Q(models__input_price__isnull=False) | Q(models__route_based=True)),
-        )
-        rows = Provider.objects.filter(enabled=True).annotate(count=counts, priced=priced)
+        owned = AIModel.objects.filter(enabled=True).order_by().values_list("provider_id")
+        counts = dict(owned.annotate(count=Count("pk")))
         found = {}
-        for pk, slug, name, route, retired, checked_on, count, with_price in rows.values_list(
-            "pk", "slug", "name", "route", "retired", "checked_on", "count", "priced"
-        ):
+        told = ("pk", "slug", "name", "route", "retired", "checked_on")
+        for pk, slug, name, route, retired, checked_on in Provider.objects.filter(enabled=True).values_list(*told):
             light = ProviderTerm(slug, name, "", checked_on, route=route, retired=retired, probes=tuple(probes[pk]))
-            found[slug] = brief(self.shared, light, count, with_price)
+            found[slug] = brief(self.shared, light, counts.get(pk, 0))
         return dict(sorted(found.items(), key=lambda item: item[1].name.casefold()))
 
     def sellers(self, slugs: Collection[str]) -> Mapping[str, ProviderTerm]:

@@ -46,11 +46,11 @@ class Table:
     def cells(self) -> list[list[dict[str, Any]]]:
         """Each cell with what its column gives it. As dicts: in them a template finds a name in half the time."""
         heads = [{"heading": c.heading, "style": c.style, "names": not i} for i, c in enumerate(self.columns)]
-        return [[head | _shown(cell) for head, cell in zip(heads, row, strict=True)] for row in self.rows]
+        return [[_shown(head, cell) for head, cell in zip(heads, row, strict=True)] for row in self.rows]
 
 
-def _shown(cell: str | Cell) -> dict[str, Any]:
-    return vars(cell) | {"more": True} if isinstance(cell, Cell) else {"text": cell}
+def _shown(head: dict[str, Any], cell: str | Cell) -> dict[str, Any]:
+    return {**head, **vars(cell), "more": True} if isinstance(cell, Cell) else {**head, "text": cell}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ class Brief(Seller):
     """A provider in short, for lists."""
 
     models: int
-    priced: int  # of these models
     account_probes: int
     proof: tuple[str, ...]  # the kinds of call by which a key is proved
     capabilities: tuple[str, ...]  # slugs of the ten
@@ -107,14 +106,13 @@ def capabilities(shared: Shared, provider: Provider) -> list[Capability]:
     return [known[slug] for slug in slugs if slug in known]
 
 
-def brief(shared: Shared, provider: Provider, models: int, priced: int) -> Brief:
-    """models, priced: counted, since a provider in a list has not its models with it."""
+def brief(shared: Shared, provider: Provider, models: int) -> Brief:
+    """models: counted, since a provider in a list has not its models with it."""
     return Brief(
         slug=provider.slug,
         name=provider.name,
         route=provider.route,
         models=models,
-        priced=priced,
         account_probes=len(account_probes(provider)),
         proof=tuple(distinct([kind(p) for p in free(provider) if p.proves_key])),
         capabilities=tuple(c.slug for c in capabilities(shared, provider)),
