@@ -68,7 +68,8 @@ def market(request: HttpRequest) -> HttpResponseBase:
     switch = ADDRESS + form.query(but=TYPED)  # what was typed may be a key
 
     def context(rows: RowShelf) -> dict[str, Any]:
-        return {"form": form, "found": Found(form, rows), "most": SIDE_BY_SIDE, "switch": switch, **_frame()}
+        found = Found(form, rows)
+        return {"form": form, "found": found, "compared": None, "most": SIDE_BY_SIDE, "switch": switch, **_frame()}
 
     keep = not form.errors and not form.typed and len(form.pairs()) <= KEPT_FILTERS and form.page_number <= KEPT_PAGES
     return public.answer(request, ADDRESS + form.query(), "probes/models.html", context, keep=keep)

@@ -50,7 +50,7 @@ class Table:
 
 
 def _shown(head: dict[str, Any], cell: str | Cell) -> dict[str, Any]:
-    return {**head, **vars(cell), "more": True} if isinstance(cell, Cell) else {**head, "text": cell}
+    return {**head, **vars(cell), "more": True} if isinstance(cell, Cell) else {**head, "text": cell, "more": False}
 
 
 @dataclass(frozen=True)
