@@ -200,10 +200,10 @@ def _finding(case: Any, index: int, finding: dict[str, Any], explained: Explaine
 def _place(read_from: str) -> str:
     """Where a fact was read, in the reader's words. An expression on an answer stays as it is."""
     if read_from.startswith(f"{KEY_FORM}: "):
-        return _("the key's own form: %s") % read_from.removeprefix(f"{KEY_FORM}: ")
+        return _("the key's own form: %s") % formats.isolated(read_from.removeprefix(f"{KEY_FORM}: "))
     if status := re.fullmatch(r"status (\d+)", read_from):
         return _("status %s") % status[1]
-    return read_from
+    return formats.isolated(read_from)
 
 
 def _facts(reported: Reported, capability: str) -> list[dict[str, Any]]:

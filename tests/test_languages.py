@@ -20,7 +20,7 @@ from django.utils.translation import gettext, override
 from probes import formats, seed
 from probes.management.commands import messages
 from probes.models.shelf import shelf
-from tests.test_flow import RELAY, RELAY_URL
+from tests.test_flow import FINE_GRAINED, RELAY, RELAY_URL
 
 FOLDERS = messages.languages()
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd]")
@@ -213,6 +213,17 @@ def test_the_marks_of_a_relay_and_how_it_was_asked_are_in_the_pages_language(
     page = re.sub(r"<pre.*?</pre>", "", html, flags=re.S)  # the summary to copy is English
     assert not [mark for mark in marks - german if escape(mark) in page]
     assert "without the key" not in page
+
+
+def test_code_keeps_its_direction_among_words_that_run_the_other_way(
+    client: Client, lab: Any, queued: Any, db: None
+) -> None:
+    address = client.post("/ar/checks/", {"keys": FINE_GRAINED})["Location"]
+    while queued:
+        queued.pop(0)()
+    html = client.get(address).content.decode()
+    assert ">\u2068body.name\u2069<" in html
+    assert '<bdi class="mono">GET https://huggingface.co/api/whoami-v2</bdi>' in html
 
 
 # Figures
