@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from probes.evidence import ACCEPTED, REFUSED, Finding
-from probes.terms import AIModel, Catalogue, Metric, Provider
+from probes.terms import AIModel, Catalogue, Metric, Provider, Sender
 
 HINDERING = ("leaked", "revoked", "suspended", "no_credit", "restricted", "rate_limited", "active")
 REFUSING = ("leaked", "revoked", "suspended", "invalid", "region_blocked")
@@ -158,16 +158,18 @@ def _custom_identity(case: Case, gateway: str | None) -> tuple[str, list[tuple[s
     host = urlsplit(case.base_url).hostname or ""
     marks = _marks(case.findings, "gateways").get(gateway or "", [])
     if gateway:
-        software = case.catalogue.gateways[gateway].name
-        why = [("software", {"host": host, "software": software, "mark": mark}) for mark in marks]
+        software = case.catalogue.gateways[gateway]
+        told = {"host": host, "software": software.name}
+        why = [("software", told | {"mark": mark}) for mark in _weightiest(marks, software)]
         return "contradicted", [("claim", {"claim": claim}), *why]
     others = {
         s: m for s, m in _marks(case.findings, "providers").items() if not case.provider or s != case.provider.slug
     }
     if others:
         slug = max(others, key=lambda s: len(others[s]))
-        sender = case.catalogue.providers[slug].name
-        why = [("sender", {"host": host, "sender": sender, "mark": mark}) for mark in others[slug]]
+        sender = case.catalogue.providers[slug]
+        told = {"host": host, "sender": sender.name}
+        why = [("sender", told | {"mark": mark}) for mark in _weightiest(others[slug], sender)]
         return "contradicted", [("claim", {"claim": claim}), *why]
     denied = _marks(case.findings, "denials").get(case.provider.slug, []) if case.provider else []
     if denied:
@@ -182,6 +184,12 @@ def _marks(findings: list[Finding], kind: str) -> dict[str, list[str]]:
         for slug, names in finding.get("marks", {}).get(kind, {}).items():
             found[slug] = list(dict.fromkeys(found.get(slug, []) + names))
     return found
+
+
+def _weightiest(marks: list[str], sender: Sender) -> list[str]:
+    """In the order of the sender's file, whichever answer came first."""
+    place = {mark.name: number for number, mark in enumerate(sender.fingerprints)}
+    return sorted(marks, key=lambda mark: place.get(mark, len(place)))
 
 
 def _gateway(case: Case) -> str | None:

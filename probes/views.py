@@ -24,7 +24,7 @@ from probes.result_views import result_page
 from probes.start import StartForm
 from testkey.language import of_path
 
-SWITCHED = {"check", "key", "compare"}  # who opens these has their token
+SWITCHED = {"check", "key", "compare", "start"}  # who opens these has their token
 
 
 def site(request: HttpRequest) -> dict[str, Any]:

@@ -229,6 +229,15 @@ def test_a_fault_is_told_at_its_field_and_sends_nothing(
     assert destinations() == {}
 
 
+def test_after_a_refused_choice_the_switch_of_languages_leads_to_the_review(
+    client: Client, submit: Callable[..., str]
+) -> None:
+    url = submit(SHARED)
+    page = client.post(f"{url}start/", {"base_url-key-1": "https://10.0.0.1/"}).content.decode()
+    assert f'href="/de{url}start/"' in page
+    assert client.get(f"/de{url}start/")["Location"] == f"/de{url}"
+
+
 def test_a_distinctive_key_is_not_sent_to_another_providers_host(client: Client, submit: Callable[..., str]) -> None:
     url = submit(OPENAI, HF[0])
     response = client.post(f"{url}start/", {f"base_url-{number(1)}": "https://api.deepseek.com/v1"})

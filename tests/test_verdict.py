@@ -161,6 +161,12 @@ def test_software_that_shows_itself_contradicts_the_claim() -> None:
     assert found.next_actions == ["human-review", "add-provider-config"]
 
 
+def test_the_marks_stand_in_the_order_of_the_softwares_file_whichever_answer_came_first() -> None:
+    shipped = [mark.name for mark in CATALOGUE.gateways["new-api"].fingerprints[:3]]
+    found = conclude(marked(gateways={"new-api": ["of an older file", *reversed(shipped)]}), base_url=BASE)
+    assert [v.get("mark") for _slug, v in found.identity_evidence] == [None, *shipped, "of an older file"]
+
+
 def test_another_provider_behind_a_base_url_contradicts_the_claim() -> None:
     found = conclude(marked(providers={"minimax": ["base_resp envelope"]}), base_url=BASE)
     assert found.identity == "contradicted"
