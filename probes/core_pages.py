@@ -88,7 +88,7 @@ def _letters(briefs: Iterable[Brief]) -> list[tuple[str, str]]:
     """Each first letter, and the slug of the first provider that has it."""
     first: dict[str, str] = {}
     for brief in briefs:
-        letter = brief.name[0].upper()
+        letter = brief.name[:1].upper()
         first.setdefault("0–9" if letter.isdigit() else letter, brief.slug)
     return list(first.items())
 

@@ -53,7 +53,9 @@ def figure(text: str) -> str:
 
 def milliseconds(value: int) -> str:
     """123 ms; in Chinese 123毫秒."""
-    return units.format_unit(value, "duration-millisecond", "short", locale=_locale())
+    # As two are: where Babel finds no short form for a number it takes the long one (pt-BR: 0, 1, a million).
+    two = units.format_unit(2, "duration-millisecond", "short", locale=_locale())
+    return two.replace(number(2), number(value))
 
 
 def together(*sentences: str) -> str:
@@ -101,10 +103,10 @@ def _price(usd: Decimal, locale: str) -> str:
 
 def _whole(value: Decimal, locale: str) -> int:
     """A whole number behind which words stand as behind this one: translations know the forms of no others."""
-    if value == int(value):
+    if value.as_tuple().exponent == 0:  # 1.0 is no 1: decimals that are seen count
         return abs(int(value))
     form = Locale.parse(locale).plural_form
-    return next((n for n in (2, 100, 1) if form(n) == form(value)), 2)
+    return next((n for n in (2, 5, 100, 1) if form(n) == form(value)), 2)
 
 
 @lru_cache(4096)

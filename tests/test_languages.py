@@ -290,6 +290,11 @@ def test_a_fact_of_a_result_is_written_as_the_language_writes_it(text: str, germ
         ("ru", "5 requests", "5 запросов"),
         ("ru", "2.5 requests", "2,5 запроса"),
         ("ar", "2.5 requests", "2.5 طلب"),
+        ("ar", "0.00 requests", "0.00 طلب"),
+        ("en", "1.0 requests", "1.0 requests"),
+        ("en", "-1 requests", "-1 request"),
+        ("de", "1.0 credits", "1,0 Credits"),
+        ("ru", "21.0 requests", "21,0 запроса"),
         ("pt-br", "1.5 requests", "1,5 requisição"),
     ],
 )
@@ -306,7 +311,17 @@ def test_each_unit_of_the_catalogue_is_counted_or_never_changes() -> None:
     assert found - set(formats.COUNTED) <= {"", "yes/no", "time", "currency", "USD", "CNY", "percent", "pollen"}
 
 
+@pytest.mark.parametrize("code", [code for code, _name in settings.LANGUAGES])
+def test_a_figure_stands_before_its_unit_whatever_it_is(code: str) -> None:
+    with override(code):
+        for unit in formats.COUNTED:
+            for value in (-1, 0, 1, 2, 3, 5, 11, 100):
+                assert formats.number(abs(value)) in formats.figure(f"{value} {unit}"), unit
+
+
 def test_time_is_written_as_the_language_writes_it() -> None:
+    with override("pt-br"):
+        assert [formats.milliseconds(n) for n in (0, 1, 2, 10**6)] == ["0 ms", "1 ms", "2 ms", "1.000.000 ms"]
     with override("en"):
         assert formats.milliseconds(1234) == "1,234 ms"
     with override("zh-hans"):
