@@ -430,3 +430,25 @@ def test_each_letter_leads_to_the_first_provider_that_has_it(client: Client, db:
     for mark, (_slug, name) in zip(marked, rows, strict=True):
         now = mark or now
         assert name[0].upper() == now or (now == "0–9" and name[0].isdigit())
+
+
+def test_the_matrix_says_yes_where_the_providers_metrics_belong_and_no_elsewhere(client: Client, db: None) -> None:
+    html = client.get("/capabilities/").content.decode()
+    told = [c.slug for c in shelf().shared.capabilities]
+    for brief in list(shelf().briefs().values())[:10]:
+        if not brief.capabilities:
+            continue
+        row = html.partition(f"<bdi>{brief.name}</bdi>")[2].partition("</tr>")[0]
+        cells = row.split("<td>")[1:]
+        assert [slug for slug, cell in zip(told, cells, strict=True) if "●" in cell] == [
+            slug for slug in told if slug in brief.capabilities
+        ]
+        assert all(f"/{brief.slug}-{slug}/" in cell for slug, cell in zip(told, cells, strict=True) if "●" in cell)
+
+
+def test_the_market_offers_no_seller_that_sells_nothing(client: Client, db: None) -> None:
+    html = client.get("/models/").content.decode()
+    offered = set(
+        re.findall(r'<option value="([\w-]+)"', html.partition('name="provider"')[2].partition("</select>")[0])
+    )
+    assert offered == {slug for slug, brief in shelf().briefs().items() if brief.models}
