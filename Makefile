@@ -57,7 +57,7 @@ clean:
 # Browser tests need Chromium: without windows it does with half the CPU. In CI they may not be skipped.
 APT := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-dejavu-core
 chromium:
-	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests" && \
 	  apt-get update -qq && { $(APT) chromium-headless-shell || $(APT) chromium; } >/dev/null; } || \
 	{ echo "No Chromium here: the browser tests are skipped."; [ "$${CI:-}" != true ]; }

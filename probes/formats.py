@@ -109,15 +109,16 @@ def _whole(value: Decimal, locale: str) -> int:
     return next((n for n in (2, 5, 100, 1) if form(n) == form(value)), 2)
 
 
-@lru_cache(4096)
-def _figure(text: str, locale: str) -> str:
+def _figure(text: str, locale: str) -> str:  # not kept: what was found of a key burns
     value, _space, unit = text.partition(" ")
     if PLAIN_NUMBER.fullmatch(value):
         digits = len(value.partition(".")[2])  # as many as were told: 0.00 is not 0
         whole = Locale.parse(locale).decimal_formats[None].pattern.partition(".")[0]
         shown = numbers.format_decimal(Decimal(value), format=f"{whole}.{'0' * digits}", locale=locale)
         if unit in COUNTED:
-            return str(COUNTED[unit] % {"n": shown, "count": _whole(Decimal(value), locale)})
+            said = str(COUNTED[unit] % {"n": shown, "count": _whole(Decimal(value), locale)})
+            # A dual tells its number in its form, but neither a sign nor decimals.
+            return said if shown in said or value.isdigit() else str(COUNTED[unit] % {"n": shown, "count": 100})
         return f"{shown} {_(unit)}" if unit else shown
     if PLAIN_TIME.fullmatch(text):
         moment = dt.datetime.strptime(text, "%Y-%m-%d %H:%M UTC").replace(tzinfo=dt.UTC)

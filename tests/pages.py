@@ -284,6 +284,14 @@ CRAMPED = """() => {
         const high = hidden.test(overflowY) && element.scrollHeight > element.clientHeight + 1;
         if (wide || high) faults.push(`text is cut: ${name(element)}`);
     }
+    const pen = document.createElement("canvas").getContext("2d");
+    for (const cell of document.querySelectorAll("[data-label]")) { // written by the stylesheet, so no text of the page
+        const label = getComputedStyle(cell, "::before");
+        if (label.content === "none" || label.whiteSpace !== "nowrap") continue;
+        pen.font = `${label.fontWeight} ${label.fontSize} ${label.fontFamily}`;
+        if (pen.measureText(cell.dataset.label).width > parseFloat(label.inlineSize) + 1)
+            faults.push(`label lies on its value: ${name(cell)}`);
+    }
     const texts = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from django.test import Client
 from django.utils import timezone
 from django_q.models import Failure
 
-from probes import burn, results, seal, store, worker
+from probes import burn, formats, results, seal, store, worker
 from probes.lab.server import Server
 from probes.management.commands.proof import forms, search
 from probes.models import Check, Detection, Finding, State
@@ -474,3 +475,11 @@ def test_a_burn_leaves_no_byte_of_a_row_on_the_disk(submit: Callable[[str], str]
     assert len({place.rpartition(": ")[2] for place in search([disk.parent], marks).traces}) == 3
     client.post(f"{url}burn/")
     assert not search([disk.parent], marks).traces
+
+
+def test_a_fact_that_is_shown_stays_in_no_cache() -> None:
+    """The result burns; a process lives on."""
+    fact = "".join(("Somebodys", " Organization"))
+    held = sys.getrefcount(fact)
+    formats.figure(fact)
+    assert sys.getrefcount(fact) == held

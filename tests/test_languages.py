@@ -290,6 +290,9 @@ def test_a_fact_of_a_result_is_written_as_the_language_writes_it(text: str, germ
         ("ru", "5 requests", "5 запросов"),
         ("ru", "2.5 requests", "2,5 запроса"),
         ("ar", "2.5 requests", "2.5 طلب"),
+        ("ar", "2 requests", "طلبان"),
+        ("ar", "2.00 requests", "2.00 طلب"),
+        ("ar", "-2 requests", "-2 طلب"),
         ("ar", "0.00 requests", "0.00 طلب"),
         ("en", "1.0 requests", "1.0 requests"),
         ("en", "-1 requests", "-1 request"),
@@ -316,7 +319,8 @@ def test_a_figure_stands_before_its_unit_whatever_it_is(code: str) -> None:
     with override(code):
         for unit in formats.COUNTED:
             for value in (-1, 0, 1, 2, 3, 5, 11, 100):
-                assert formats.number(abs(value)) in formats.figure(f"{value} {unit}"), unit
+                told = formats.figure(f"{value} {unit}")
+                assert formats.number(abs(value)) in told or (code == "ar" and value == 2), unit
 
 
 def test_time_is_written_as_the_language_writes_it() -> None:

@@ -421,8 +421,8 @@ def test_a_language_prefix_leads_nowhere_else(client: Client, path: str) -> None
 
 def test_each_letter_leads_to_the_first_provider_that_has_it(client: Client, db: None) -> None:
     html = client.get("/providers/").content.decode()
-    letters = dict(re.findall(r'<a href="#([\w-]+)"><bdi>([^<]+)</bdi>', html))
-    rows = re.findall(r'<tr id="([\w-]+)">.*?<bdi>([^<]+)</bdi>', html, re.S)
+    letters = dict(re.findall(r'<a href="#at-([\w-]+)"><bdi>([^<]+)</bdi>', html))
+    rows = re.findall(r'<tr id="at-([\w-]+)">.*?<bdi>([^<]+)</bdi>', html, re.S)
     marked = [letters.get(slug, "") for slug, _name in rows]
     assert marked[0] == "0–9"
     assert len(list(filter(None, marked))) == len(letters) == len(set(letters.values())) > 20
@@ -452,3 +452,23 @@ def test_the_market_offers_no_seller_that_sells_nothing(client: Client, db: None
         re.findall(r'<option value="([\w-]+)"', html.partition('name="provider"')[2].partition("</select>")[0])
     )
     assert offered == {slug for slug, brief in shelf().briefs().items() if brief.models}
+
+
+def test_a_model_with_one_seller_is_sent_to_no_other(client: Client, db: None) -> None:
+    one, many = (
+        client.get(f"/model-error-routes/{slug}-rate-limited/").content.decode()
+        for slug in ("compound", "gpt-oss-120b")
+    )
+    assert "No other seller" in one
+    assert "another seller" not in one
+    assert "to another seller" in many
+
+
+def test_a_model_that_is_switched_off_counts_nowhere(db: None) -> None:
+    before = shelf().briefs()["groq"].models
+    row = models.AIModel.objects.filter(provider__slug="groq").first()
+    assert row
+    row.enabled = False
+    row.save()
+    models.forget()
+    assert shelf().briefs()["groq"].models == before - 1

@@ -167,6 +167,13 @@ def test_the_marks_stand_in_the_order_of_the_softwares_file_whichever_answer_cam
     assert [v.get("mark") for _slug, v in found.identity_evidence] == [None, *shipped, "of an older file"]
 
 
+def test_so_do_the_marks_of_another_provider() -> None:
+    slug, shipped = next((s, p.fingerprints) for s, p in CATALOGUE.providers.items() if len(p.fingerprints) > 1)
+    names = [mark.name for mark in shipped]
+    found = conclude(marked(providers={slug: names[::-1]}), base_url=BASE)
+    assert [v.get("mark") for _slug, v in found.identity_evidence] == [None, *names]
+
+
 def test_another_provider_behind_a_base_url_contradicts_the_claim() -> None:
     found = conclude(marked(providers={"minimax": ["base_resp envelope"]}), base_url=BASE)
     assert found.identity == "contradicted"
