@@ -50,6 +50,7 @@ def one(
         "key": shown,
         "unfolded": True,
         "running": shown["waiting"],
+        "ending": shown["state"] == State.DONE and check.key_destroyed_at is None,
         "status": words.STATUS["running" if shown["waiting"] else "waiting" if shown["unstarted"] else "done"],
         "formats": exports.FORMATS.values(),
         "export_query": "",

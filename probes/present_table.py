@@ -120,6 +120,7 @@ def progress(check: Check) -> dict[str, Any]:
         "status": str(words.STATUS["running"]),
         "unstarted": found["unstarted"],
         "running": bool(found["left"]),
+        "ending": done > 0 and not (found["left"] or found["unstarted"] or check.key_destroyed_at),
         "asked": found["total"] - found["unstarted"],
         "done": done,
         "progress_text": _progress_text(keys, running, found, done) if found["left"] else "",

@@ -95,6 +95,7 @@ window.testkey = window.testkey || {};
     // What the server says while keys are probed.
     let tag = "", seen = said.seen;
     const running = () => find("#progress")?.dataset.running === "yes";
+    const ending = () => find("#progress")?.dataset.running === "ending"; // all is said but that the keys are destroyed
 
     function take(html) {
       const page = parsed(html);
@@ -137,7 +138,7 @@ window.testkey = window.testkey || {};
       }
       const missed = table && seen && !running() && table.unfinished(); // a row that was written late
       if (missed) seen = "";
-      if (running() || missed) setTimeout(poll, performance.now() - started < 20000 ? 400 : 1500, started);
+      if (running() || ending() || missed) setTimeout(poll, performance.now() - started < 20000 ? 400 : 1500, started);
     }
 
     // Many keys: rows that are filtered, sorted, opened and compared.
@@ -312,7 +313,7 @@ window.testkey = window.testkey || {};
     countFrom(said.left);
     if (find("#progress")) arrange();
     tick();
-    if (said.live && running()) setTimeout(poll, 200, performance.now());
+    if (said.live && (running() || ending())) setTimeout(poll, 200, performance.now());
     return () => over.abort();
   }
 

@@ -183,6 +183,25 @@ def test_the_last_answer_to_the_script_tells_of_all_keys(client: Client, submit:
     assert "0 tokens spent" in html
 
 
+@pytest.mark.parametrize("keys", [(FINE_GRAINED,), KEYS], ids=["one", "many"])
+def test_the_script_goes_on_asking_until_the_keys_are_destroyed(
+    client: Client, submit: Submit, keys: tuple[str, ...]
+) -> None:
+    address = submit(keys)
+    Check.objects.update(key_destroyed_at=None)  # the moment between the last row and that
+    html = page(client, f"{address}live/")
+    assert 'data-running="ending"' in html
+    assert "Keys destroyed" not in html
+    Check.objects.update(key_destroyed_at=timezone.now())
+    assert 'data-running="no"' in page(client, f"{address}live/")
+
+
+def test_keys_that_wait_for_a_start_keep_nobody_asking(client: Client, submit: Submit) -> None:
+    address = submit([*KEYS, SHARED])
+    assert Check.objects.get().key_destroyed_at is None
+    assert 'data-running="no"' in page(client, f"{address}live/")
+
+
 @pytest.mark.parametrize("since", ["nan", "1e400", "-1e12", "today", ""])
 def test_an_impossible_last_look_is_taken_for_none(client: Client, submit: Submit, since: str) -> None:
     assert len(rows(page(client, f"{submit()}live/?since={since}"))) == 3

@@ -38,6 +38,28 @@ def test_findings_arrive_by_themselves(visit: Callable[..., Watched]) -> None:
     assert page.evaluate("window.sameDocument")  # nobody loaded the page again
 
 
+def test_word_that_the_keys_are_destroyed_arrives_when_the_result_was_there_before(
+    visit: Callable[..., Watched],
+) -> None:
+    seen = visit()
+    early: list[str] = []
+
+    def before(route: Any) -> None:
+        answer = route.fetch()
+        html = answer.text() if answer.status == 200 else ""
+        if 'data-running="no"' not in html or early:
+            return route.fulfill(response=answer)
+        early.append(route.request.url)
+        html = re.sub(r"Keys destroyed at [\d:]+ UTC\.", "", html.replace('data-running="no"', 'data-running="ending"'))
+        return route.fulfill(response=answer, body=html, headers={**answer.headers, "etag": '"of before"'})
+
+    seen.page.route("**/live/**", before)
+    seen.submit(FINE_GRAINED)
+    seen.done()
+    expect(seen.page.locator(".status")).to_contain_text("Keys destroyed at")
+    assert early
+
+
 def test_the_clock_counts_down(visit: Callable[..., Watched]) -> None:
     seen = visit()
     seen.submit(FINE_GRAINED)
