@@ -8,17 +8,36 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from probes import public, words
+from probes import formats, public, words
 from probes.models.shelf import RowShelf
 from probes.pages.errors import ERRORS, by_error
 from probes.pages.page import Link
 from probes.pages.rules import Told
 from probes.pages.shelf import Brief, distinct
 
+# Rows of the two long tables. Not by the template: what stands in a thousand places takes it longer than all else.
+PROVIDER = (
+    '<tr id="at-{slug}">'
+    '<th scope="row"><a href="{root}provider-key-probes/{slug}-onboarding-readiness/"><bdi>{name}</bdi></a></th>'
+    '<td data-label="{h_market}">{market}</td>'
+    '<td class="number" data-label="{h_models}">{models}</td>'
+    '<td class="number" data-label="{h_probes}">{probes}</td>'
+    '<td data-label="{h_by}">{by}</td>'
+    '<td data-label="{h_dimensions}" class="links">'
+    '<a href="{root}provider-key-probes/{slug}-inventory-fit/">{of}{inventory}</a> '
+    '<a href="{root}provider-key-probes/{slug}-commercial-launch/">{of}{launch}</a> '
+    '<a href="{root}errors/?provider={slug}">{of}{errors}</a></td></tr>\n'
+)
+COVERED = '<a href="{}models/?provider={}"><span class="visually-hidden">{}, {}: </span>{}</a>'
+OF = '<span class="visually-hidden">{}, </span>'
+PROOF = '<span class="mono">{}</span>'
+SUPPORTED = (
+    '<tr><th scope="row"><a href="{}provider-key-probes/{}-onboarding-readiness/"><bdi>{}</bdi></a></th>{}</tr>\n'
+)
 YES = (
     '<td><a href="{}key-intelligence/{}-{}/"><span aria-hidden="true">●</span>'
     '<span class="visually-hidden">{}, {}: {}</span></a></td>'
@@ -34,8 +53,9 @@ def providers(request: HttpRequest) -> HttpResponseBase:
     def context(rows: RowShelf) -> dict[str, Any]:
         briefs = rows.briefs().values()
         return {
-            "providers": [vars(brief) for brief in briefs],  # as dicts: a template finds a name in half the time
+            "count": len(briefs),
             "letters": _letters(briefs),
+            "rows": _providers(briefs),
             **_frame(_("Providers"), "providers"),
         }
 
@@ -71,13 +91,13 @@ def capabilities(request: HttpRequest) -> HttpResponseBase:
     def context(rows: RowShelf) -> dict[str, Any]:
         briefs = [b for b in rows.briefs().values() if b.capabilities]
         ten = rows.shared.capabilities
-        named = [(c.slug, _(c.label)) for c in ten]
         known: dict[str, list[str]] = {c.slug: [] for c in ten}
         for metric in rows.shared.metrics:
             known[metric.capability].append(_(metric.label))
         return {
             "ten": [(c, _(c.label), known.get(c.slug, []), sum(c.slug in b.capabilities for b in briefs)) for c in ten],
-            "matrix": [(vars(b), _cells(b, named)) for b in briefs],
+            "of": len(briefs),
+            "matrix": _matrix(briefs, [(c.slug, _(c.label)) for c in ten]),
             **_frame(_("Capabilities"), "capabilities"),
         }
 
@@ -93,14 +113,56 @@ def _letters(briefs: Iterable[Brief]) -> list[tuple[str, str]]:
     return list(first.items())
 
 
-def _cells(brief: Brief, named: list[tuple[str, str]]) -> str:
-    """A row of the matrix. Not by the template: a thousand cells would take it longer than all else of the page."""
-    root, yes, no = public.localized("/"), _("yes"), format_html(NO, _("no"))
-    told = (
-        format_html(YES, root, brief.slug, slug, brief.name, word, yes) if slug in brief.capabilities else no
-        for slug, word in named
-    )
-    return format_html_join("", "{}", ((cell,) for cell in told))
+def _providers(briefs: Iterable[Brief]) -> str:
+    """The table of all of them. Words that stand in every row are looked up and escaped once."""
+    markets = {"global": escape(_("global")), "china": escape(_("China"))}
+    retired, unproved = escape(_("no more in service")), escape(_("no free call proves it"))
+    said = {
+        "root": public.localized("/"),
+        "inventory": _("inventory"),
+        "launch": _("launch"),
+        "errors": _("errors"),
+        "h_market": _("Market"),
+        "h_models": _("Covered models"),
+        "h_probes": _("Account probes"),
+        "h_by": _("Proved by"),
+        "h_dimensions": _("Dimensions"),
+    }
+    said = {name: escape(word) for name, word in said.items()}
+
+    def row(brief: Brief) -> str:
+        slug, name, count = escape(brief.slug), escape(brief.name), formats.number(brief.models)
+        covered = format_html(COVERED, said["root"], slug, name, said["h_models"], count) if brief.models else count
+        proof = format_html(PROOF, " / ".join(brief.proof)) if brief.proof else unproved
+        return format_html(
+            PROVIDER,
+            slug=slug,
+            name=name,
+            of=format_html(OF, name),
+            market=markets[brief.route],
+            models=covered,
+            probes=brief.account_probes,
+            by=retired if brief.retired else proof,
+            **said,
+        )
+
+    return format_html_join("", "{}", ((row(brief),) for brief in briefs))
+
+
+def _matrix(briefs: list[Brief], named: list[tuple[str, str]]) -> str:
+    """Provider by provider, which of the capabilities it supports. What stands in every row is escaped once."""
+    root, yes, no = escape(public.localized("/")), escape(_("yes")), format_html(NO, _("no"))
+    columns = [(slug, escape(slug), escape(word)) for slug, word in named]
+
+    def row(brief: Brief) -> str:
+        provider, name = escape(brief.slug), escape(brief.name)
+        cells = [
+            format_html(YES, root, provider, slug, name, word, yes) if own in brief.capabilities else no
+            for own, slug, word in columns
+        ]
+        return format_html(SUPPORTED, root, provider, name, format_html("{}" * len(cells), *cells))
+
+    return format_html_join("", "{}", ((row(brief),) for brief in briefs))
 
 
 @require_safe
