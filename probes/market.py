@@ -6,11 +6,12 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet, TextField
+from django.db.models import F, FloatField, IntegerField, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -22,12 +23,12 @@ from probes import formats, public
 from probes.market_form import TYPED, Filters
 from probes.models.catalogue import LISTS, AIModel
 from probes.models.shelf import RowShelf, shelf
+from probes.models.versions import Listing
 from probes.pages import model as model_page
 from probes.pages import models
 from probes.pages.models import ABILITIES, MODALITIES
 from probes.pages.page import Link
-from probes.pages.shelf import Offer, Seller, Shelf, by_price, name_of
-from probes.terms import AIModel as AIModelTerm
+from probes.pages.shelf import commonest, distinct, price_order
 
 Words = Mapping[str, str]
 
@@ -37,15 +38,15 @@ SIDE_BY_SIDE = 4
 WORDS = 8  # of a search
 KEPT_FILTERS, KEPT_PAGES = 2, 20  # beyond these there are endlessly many questions, which hardly two people ask
 
-SUMS = {
-    "sellers": Count("provider", distinct=True),
-    "window": Max("context_window"),
-    "cheapest_input": Min("input_price"),
-    "cheapest_output": Min("output_price"),
+OFFERED = ("identity", "model_id", "name", "context_window")
+# A page may show a thousand offers. So no value of them is converted: prices are only compared, lists read once each.
+PLAIN: dict[str, Any] = {
+    "seller": F("provider__name"),
+    "input": Cast("input_price", FloatField()),
+    "output": Cast("output_price", FloatField()),
+    "by_route": Cast("route_based", IntegerField()),
+    **{f"{name}_text": Cast(name, TextField()) for name in LISTS},
 }
-TERMS = ("id", "name", "context_window", "input_price", "output_price", "route_based", *LISTS)
-# The lists as text: a few of them stand on a thousand rows, and each is read once.
-COLUMNS: tuple[Any, ...] = ("model_id", *TERMS[1 : -len(LISTS)], *(Cast(name, TextField()) for name in LISTS))
 
 ORDERS: dict[str, tuple[Any, ...]] = {
     "sellers": ("-sellers", "identity"),
@@ -68,8 +69,14 @@ def market(request: HttpRequest) -> HttpResponseBase:
     switch = ADDRESS + form.query(but=TYPED)  # what was typed may be a key
 
     def context(rows: RowShelf) -> dict[str, Any]:
-        found = Found(form, rows)
-        return {"form": form, "found": found, "compared": None, "most": SIDE_BY_SIDE, "switch": switch, **_frame()}
+        return {
+            "form": form,
+            "found": Found(form),
+            "compared": None,
+            "most": SIDE_BY_SIDE,
+            "switch": switch,
+            **_frame(),
+        }
 
     keep = not form.errors and not form.typed and len(form.pairs()) <= KEPT_FILTERS and form.page_number <= KEPT_PAGES
     return public.answer(request, ADDRESS + form.query(), "probes/models.html", context, keep=keep)
@@ -121,30 +128,29 @@ def _asked(request: HttpRequest) -> list[tuple[str, str]]:
 class Found:
     """The page of the list that a question asks for: three queries, however large the market is."""
 
-    def __init__(self, form: Filters, shelf: Shelf) -> None:
+    def __init__(self, form: Filters) -> None:
         self.form = form
         offers = matching(form.cleaned_data)
-        self.total = offers.order_by().values("identity").distinct().count()
+        listed: QuerySet[Any, Any] = Listing.objects.values("identity", *Listing.SUMS)
+        if form.pairs(but=("sort", "page")):
+            listed = offers.order_by().values("identity").annotate(**Listing.SUMS)
+        self.total = listed.count()
         self.pages = max(1, -(-self.total // ON_A_PAGE))
         self.page = min(form.page_number, self.pages)
-        self.rows = list(self._rows(offers, shelf.names()))
+        self.rows = list(self._rows(listed, offers))
 
-    def _rows(self, offers: QuerySet[AIModel], names: Mapping[str, Seller]) -> Iterator[dict[str, str]]:
-        order = ORDERS[self.form.cleaned_data.get("sort") or "sellers"]
+    def _rows(self, listed: QuerySet[Any, Any], offers: QuerySet[AIModel]) -> Iterator[dict[str, str]]:
         first = (self.page - 1) * ON_A_PAGE
-        sums = offers.order_by().values("identity").annotate(**SUMS).order_by(*order)
-        page = list(sums[first : first + ON_A_PAGE])
-        at: dict[str, list[Offer]] = defaultdict(list)
-        # Columns, not rows: a page may show a thousand offers.
-        shown = offers.filter(identity__in=[row["identity"] for row in page]).order_by("provider__name")
-        for identity, seller, *values in shown.values_list("identity", "provider__slug", *COLUMNS):
-            if seller in names:  # else it was switched on this moment
-                facts = [*values[: -len(LISTS)], *map(_list, values[-len(LISTS) :])]
-                at[identity].append(Offer(names[seller], AIModelTerm(**dict(zip(TERMS, facts, strict=True)))))
+        ordered = listed.order_by(*ORDERS[self.form.cleaned_data.get("sort") or "sellers"])
+        page = list(ordered[first : first + ON_A_PAGE])
+        at: dict[str, list[Any]] = defaultdict(list)
+        shown = offers.filter(identity__in=[each["identity"] for each in page]).order_by()
+        for offer in shown.annotate(**PLAIN).values_list(*OFFERED, *PLAIN, named=True):
+            at[offer.identity].append(offer)
         abilities, modalities = ({slug: str(word) for slug, word in w.items()} for w in (ABILITIES, MODALITIES))
-        for row in page:
-            if row["identity"] in at:
-                yield _row(row, by_price(at[row["identity"]]), abilities, modalities)
+        for each in page:
+            if each["identity"] in at:  # else it was switched off this moment
+                yield _row(each, sorted(at[each["identity"]], key=_by_price), abilities, modalities)
 
     @property
     def counted(self) -> str:
@@ -167,43 +173,53 @@ class Found:
         return [Link(words, ADDRESS + query) for words, query in self.form.drops()]
 
 
+def _by_price(offer: Any) -> tuple[Any, ...]:
+    return price_order(offer.input, offer.output, offer.seller)
+
+
 @lru_cache(1024)
 def _list(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-def _row(row: Mapping[str, Any], offers: tuple[Offer, ...], abilities: Words, modalities: Words) -> dict[str, str]:
-    """One model as the list shows it: what those of its offers say that the filters let through."""
+def _row(listed: Mapping[str, Any], offers: list[Any], abilities: Words, modalities: Words) -> dict[str, str]:
+    """One model as the list shows it: what those of its offers say that the filters let through.
 
-    def said(field: str, words: Words) -> str:
-        given = {word for offer in offers for word in getattr(offer.model, field)}
+    listed: what is summed up of it. offers: rows of OFFERED and PLAIN, the cheapest first.
+    """
+    sellers = distinct([offer.seller for offer in offers])
+
+    def who(field: str, said: Any) -> list[str]:
+        return distinct([offer.seller for offer in offers if getattr(offer, field) == said])
+
+    def price(field: str, lowest: Decimal | None) -> tuple[str, str]:
+        """The lowest, and whose it is where there are several sellers."""
+        at = who(field, float(lowest)) if lowest is not None and len(sellers) > 1 else []
+        return formats.price(lowest, lowest is None and bool(offers[0].by_route)), models.some(at, 1)
+
+    def every(field: str, words: Words) -> str:
+        given = {word for text in {getattr(offer, field) for offer in offers} for word in _list(text)}
         return formats.listed(word for slug, word in words.items() if slug in given)
 
-    def lowest(which: str) -> tuple[str, str]:
-        """The price, and whose it is where there are several sellers."""
-        found = models.lowest(offers, which)
-        at = models.some(models.lowest_at(offers, which), 1) if several else ""
-        return models.price((found or offers[0]).model, which), at
-
-    sellers = list(dict.fromkeys(offer.provider.name for offer in offers))
-    several = len(sellers) > 1
-    widest = list(dict.fromkeys(o.provider.name for o in offers if o.model.context_window == row["window"]))
-    (asked, asked_at), (answered, answered_at) = lowest("input_price"), lowest("output_price")
+    window = listed["window"]
+    widest = who("context_window", window)
+    asked, asked_at = price("input", listed["cheapest_input"])
+    answered, answered_at = price("output", listed["cheapest_output"])
     return {
-        "identity": row["identity"],
-        "address": public.localized(f"{ADDRESS}{row['identity']}/"),
-        "name": models.short(name_of(offers)),
+        "identity": listed["identity"],
+        "address": public.localized(f"{ADDRESS}{listed['identity']}/"),
+        "name": models.short(commonest([offer.name or offer.model_id for offer in offers])),
         "sellers": formats.number(len(sellers)),
         "names": models.some(sellers, 2),
-        "window": formats.number(row["window"]) if row["window"] else "",
+        "window": formats.number(window) if window else "",
         "window_at": models.some(widest, 1) if len(widest) < len(sellers) else "",
         "input": asked,
         "input_at": asked_at,
         "output": answered,
         "output_at": answered_at,
-        "takes": said("input_modalities", modalities),
-        "gives": said("output_modalities", modalities),
-        "can": said("parameters", abilities),
+        "takes": every("input_modalities_text", modalities),
+        "gives": every("output_modalities_text", modalities),
+        "can": every("parameters_text", abilities),
     }
 
 

@@ -22,7 +22,7 @@ from probes import lanes, models, public, seed, sow, store, worker
 from probes.lab import recorded
 from probes.lab.recorded import Recorded
 from probes.lab.server import Lab, Server
-from probes.models import catalogue, shelf
+from probes.models import shelf, versions
 
 Clock = Callable[[float], None]
 SCORE: pytest.StashKey[str] = pytest.StashKey()
@@ -77,7 +77,7 @@ def fresh_memory() -> Iterator[None]:
 
     The shipped catalogue stays: its version is asked before it serves again.
     """
-    catalogue._asked, catalogue._kept = None, shipped[0] if shipped else None
+    versions._asked, versions._kept = None, shipped[0] if shipped else None
     public._pages.forget()
     if shelf._kept and shipped and shelf._kept.version != shipped[0].version:
         shelf._kept = None  # versions count anew after a test has been rolled back

@@ -38,7 +38,7 @@ def named(client: Client, path: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def _asks_again(db: None) -> Iterator[None]:
     yield
-    models.catalogue.forget()
+    models.forget()
 
 
 def test_the_index_names_every_file_once_and_each_holds_at_most_a_thousand_pages(client: Client) -> None:
@@ -114,7 +114,7 @@ def test_an_edit_renews_the_sitemaps(client: Client) -> None:
     assert PROVIDER in named(client, "/sitemaps/provider-key-probes-en-1.xml")
     models.Provider.objects.filter(slug="huggingface").update(enabled=False)
     CatalogueState.bump()
-    models.catalogue.forget()
+    models.forget()
     assert PROVIDER not in named(client, "/sitemaps/provider-key-probes-en-1.xml")
 
 

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from probes import market, models, public
-from probes.models import AIModel, Provider
+from probes.models import AIModel, Listing, Provider
 
 Page = Callable[..., str]
 
@@ -76,6 +77,41 @@ def test_a_model_stands_once_with_all_its_sellers_and_the_lowest_prices(get: Pag
     alpha = re.sub(r"\s+", " ", row(page, "alpha-1"))
     assert "2 Zhipu AI (GLM) · Groq 16,000 Zhipu AI (GLM) $0.200 Zhipu AI (GLM) $3 Groq text" in alpha
     assert "tool calling, reasoning" in alpha
+
+
+def alter(model_id: str, **values: Any) -> None:
+    row = AIModel.objects.get(model_id=model_id)
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save()
+
+
+def switch_off(provider: str) -> None:
+    row = Provider.objects.get(slug=provider)
+    row.enabled = False
+    row.save()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda: None, id="nothing"),
+        pytest.param(lambda: AIModel.objects.get(model_id="beta").delete(), id="an offer is deleted"),
+        pytest.param(lambda: AIModel.objects.filter(identity="alpha-1").delete(), id="a model is deleted"),
+        pytest.param(lambda: alter("beta", enabled=False), id="an offer is switched off"),
+        pytest.param(lambda: alter("beta", input_price=Decimal("0.1")), id="a price"),
+        pytest.param(lambda: alter("beta", context_window=None), id="a window"),
+        pytest.param(lambda: alter("beta", identity="alpha-1"), id="an identity"),
+        pytest.param(lambda: switch_off("zhipu"), id="a provider is switched off"),
+        pytest.param(lambda: Provider.objects.get(slug="zhipu").delete(), id="a provider is deleted"),
+    ],
+)
+def test_what_is_summed_up_of_a_model_is_what_its_offers_say(change: Callable[[], object], small: None) -> None:
+    change()
+    offers = AIModel.objects.filter(enabled=True, provider__enabled=True).order_by()
+    said = offers.values_list("identity").annotate(**Listing.SUMS)
+    assert sorted(Listing.objects.values_list("identity", *Listing.SUMS)) == sorted(said)
+    assert said
 
 
 def test_the_market_lists_what_admins_enabled_and_nothing_else(get: Page, small: None) -> None:
@@ -141,7 +177,9 @@ def test_free_is_what_costs_nothing_both_ways(get: Page, small: None) -> None:
 
 
 def test_a_price_that_is_not_known_comes_last(get: Page, small: None) -> None:
-    AIModel.objects.filter(model_id="gamma").update(input_price=None)
+    gamma = AIModel.objects.get(model_id="gamma")
+    gamma.input_price = None
+    gamma.save()
     assert names(get("?sort=input"))[-1] == "gamma"
 
 

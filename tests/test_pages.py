@@ -320,7 +320,7 @@ def test_a_page_follows_its_rows_within_a_second(shipped: seed.Catalogue, client
     row = models.Probe.objects.get(provider=provider, name="current_key")
     row.enabled = False
     row.save()
-    time.sleep(models.catalogue.FRESH_SECONDS + 0.1)
+    time.sleep(models.versions.FRESH_SECONDS + 0.1)
     text = get(client, HF)
     assert f"{count + 1} models can become inventory candidates" in text
     assert "org/second" in text

@@ -182,6 +182,12 @@ def test_restore_works_for_every_kind_of_row(model: type[Provider]) -> None:
     assert {row.pk: row.seed_values() for row in model.objects.all()} == before
 
 
+def test_restoring_many_rows_is_one_new_version() -> None:
+    before = CatalogueState.objects.get().version
+    sow.restore([*Provider.objects.all(), *Probe.objects.all(), *AIModel.objects.all()])
+    assert CatalogueState.objects.get().version == before + 1
+
+
 def test_restore_returns_a_row_that_the_files_do_not_have() -> None:
     own = AIModel.objects.create(provider=Provider.objects.get(), model_id="own")
     assert sow.restore([own]) == [own]

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from probes import seed, sow
 from probes.admin.forms import JSON_AS_TEXT, PartForm, PartFormSet, SeededForm
 from probes.models import CatalogueState
-from probes.models.catalogue import whole
+from probes.models.versions import whole
 
 logger = logging.getLogger("testkey")
 

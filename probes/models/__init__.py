@@ -5,17 +5,15 @@ from probes.models.catalogue import (
     CATALOGUE_MODELS,
     AIModel,
     Capability,
-    CatalogueState,
     Gateway,
     KeyShape,
     Metric,
     Probe,
     Provider,
-    current,
-    forget,
 )
 from probes.models.detection import Check, Detection, Finding, Heartbeat, State, hash_token
 from probes.models.seen import SeenModel
+from probes.models.versions import CatalogueState, Listing, current, forget
 
 __all__ = [
     "CATALOGUE_MODELS",
@@ -30,6 +28,7 @@ __all__ = [
     "Gateway",
     "Heartbeat",
     "KeyShape",
+    "Listing",
     "Metric",
     "Operator",
     "Probe",

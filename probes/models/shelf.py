@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache, cached_property
 from typing import Any, TypeVar
 
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 
 from probes import seed
-from probes.models import catalogue
+from probes.models import versions
 from probes.models.catalogue import AIModel, Capability, KeyShape, Metric, Probe, Provider
 from probes.pages.shelf import Brief, Offer, Seller, brief, by_price
 from probes.terms import AIModel as AIModelTerm
@@ -34,7 +34,7 @@ def shelf() -> RowShelf:
     """The shelf of the catalogue's present version. Another version begins anew, so that nothing outlives its rows."""
     global _kept
     with _lock:
-        version = catalogue.version()
+        version = versions.version()
         if _kept is None or _kept.version != version:
             _kept = RowShelf(version)
         return _kept
@@ -143,13 +143,14 @@ class RowShelf:
     @cached_property
     def selling(self) -> list[Seller]:
         """Who sells a model or more, in order of name. One query, and that of the names."""
-        slugs = {*AIModel.objects.filter(enabled=True).values_list("provider__slug", flat=True).distinct().order_by()}
+        offered = AIModel.objects.filter(enabled=True, provider=OuterRef("pk"))
+        slugs = {*Provider.objects.filter(Exists(offered)).values_list("slug", flat=True)}
         return [seller for seller in self.names().values() if seller.slug in slugs]
 
     @cached_property
     def size(self) -> int:
         """How many models the market has, each counted once."""
-        return AIModel.objects.filter(enabled=True, provider__enabled=True).values("identity").distinct().count()
+        return versions.Listing.objects.count()
 
     def market(self) -> Mapping[str, tuple[Offer, ...]]:
         return self._market
@@ -169,7 +170,7 @@ class RowShelf:
         return {identity: by_price(offers) for identity, offers in found.items()}
 
     def whole(self) -> Catalogue:
-        return catalogue.current()
+        return versions.current()
 
 
 def _term(model_id: str, name: str, *facts: Any) -> AIModelTerm:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from probes import formats
 from probes.pages.page import Bar, Card, Cell, Column, Link, Page, Related, Section, Table
-from probes.pages.shelf import Offer, Shelf, distinct, name_of, priced
+from probes.pages.shelf import Offer, Shelf, commonest, distinct, priced
 from probes.terms import AIModel, Provider, Shared
 
 Words = str | Promise
@@ -46,7 +46,7 @@ class Model:
 
     @cached_property
     def name(self) -> str:
-        return short(name_of(self.offers))
+        return short(commonest([offer.model.name or offer.model.id for offer in self.offers]))
 
     @property
     def title(self) -> str:

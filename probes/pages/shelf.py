@@ -129,17 +129,22 @@ def priced(model: AIModel) -> bool:
     return model.input_price is not None or model.route_based
 
 
-def by_price(offers: list[Offer]) -> tuple[Offer, ...]:
-    """Cheapest input first, then output; what has no fixed price last, by name."""
+Order = tuple[bool, Decimal | float, Decimal | float, str]
 
-    def key(offer: Offer) -> tuple[bool, Decimal, Decimal, str]:
-        asked, answered = offer.model.input_price, offer.model.output_price
-        return asked is None, asked or Decimal(0), answered or Decimal(0), offer.provider.name.casefold()
+
+def price_order(asked: Decimal | float | None, answered: Decimal | float | None, seller: str) -> Order:
+    """Cheapest input first, then output; what has no fixed price last, by name."""
+    return asked is None, asked or 0, answered or 0, seller.casefold()
+
+
+def by_price(offers: list[Offer]) -> tuple[Offer, ...]:
+    def key(offer: Offer) -> Order:
+        return price_order(offer.model.input_price, offer.model.output_price, offer.provider.name)
 
     return tuple(sorted(offers, key=key))
 
 
-def name_of(offers: tuple[Offer, ...]) -> str:
-    """What most sellers call it; of several such names the shortest."""
-    names = Counter(offer.model.name or offer.model.id for offer in offers)
-    return min(names, key=lambda name: (-names[name], len(name), name))
+def commonest(names: list[str]) -> str:
+    """What most sellers call a model; of several such names the shortest."""
+    counts = Counter(names)
+    return min(counts, key=lambda name: (-counts[name], len(name), name))
