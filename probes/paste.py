@@ -236,9 +236,9 @@ def _doubled(value: str, catalogue: Catalogue) -> bool:
 def _several(value: str, match: Match, catalogue: Catalogue) -> bool:
     """Whether two whole keys stand in one token, with a separator or with next to nothing between them."""
     parts = [part for part in _BETWEEN_KEYS.split(value) if part]
-    if len(parts) > 1:
-        matches = [whose(part, catalogue) for part in parts]
-        return any(m.distinctive for m in matches) or all(m.candidates for m in matches)
+    matches = [whose(part, catalogue) for part in parts] if len(parts) > 1 else []
+    if matches and (any(m.distinctive for m in matches) or all(m.candidates for m in matches)):
+        return True
     starts = [found.start() for found in index_of(catalogue).beginning.finditer(value) if found.start() >= SHORTEST]
     return len(starts) > BEGINNINGS or any(
         _sure(value[start:], catalogue) and (not match.distinctive or whose(value[:start], catalogue).distinctive)

@@ -168,6 +168,7 @@ FAULTS = {
     f"{HF};{UNKNOWN}": "several",
     f"{DEEPSEEK}|{DEEPSEEK}": "several",
     f"{ANTHROPIC}{HF}": "several",
+    f"{HF}0)0{HF}": "several",
     f"{HF}\u200b{GROQ}": "several",
     f'{HF}"{GROQ}"': "several",
 }  # fmt: skip
