@@ -76,7 +76,7 @@ def _calls(provider: Provider, probes: list[Probe]) -> list[Section]:
     columns = (
         Column(_("Probe"), "mono"),
         Column(_("Call"), "mono"),
-        Column(_("Host"), "mono"),
+        Column(_("Host"), "mono host"),
         Column(_("Proves the key")),
     )
     rows = tuple(
