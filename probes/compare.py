@@ -103,7 +103,7 @@ def _path(a: Reported, b: Reported) -> tuple[Row, ...]:
 
 
 def _step(step: dict[str, Any]) -> str:
-    return f"{words.STEP_STATES[step['state']]}: {step['reason']}"
+    return formats.named(str(words.STEP_STATES[step["state"]]), step["reason"])
 
 
 def _evidence(a: Reported, b: Reported, limits: bool) -> tuple[Row, ...]:
@@ -124,7 +124,7 @@ def _facts(reported: Reported) -> dict[str, str]:
 def _fact(evidence: dict[str, Any]) -> str:
     state = words.EVIDENCE_STATES[evidence["state"]]
     value = formats.figure(report.plain(evidence))
-    return f"{value} ({state})" if value else str(state)
+    return formats.aside(value, str(state)) if value else str(state)
 
 
 def _calls(a: Reported, b: Reported) -> tuple[Row, ...]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from probes import formats, public, words
+from probes.formats import begin
 from probes.models.shelf import RowShelf
 from probes.pages.errors import ERRORS, by_error
 from probes.pages.page import Link
@@ -94,10 +95,11 @@ def capabilities(request: HttpRequest) -> HttpResponseBase:
         known: dict[str, list[str]] = {c.slug: [] for c in ten}
         for metric in rows.shared.metrics:
             known[metric.capability].append(_(metric.label))
+        named = [(c.slug, begin(_(c.label))) for c in ten]
         return {
-            "ten": [(c, _(c.label), known.get(c.slug, []), sum(c.slug in b.capabilities for b in briefs)) for c in ten],
+            "ten": [(word, known[slug], sum(slug in b.capabilities for b in briefs)) for slug, word in named],
             "of": len(briefs),
-            "matrix": _matrix(briefs, [(c.slug, _(c.label)) for c in ten]),
+            "matrix": _matrix(briefs, named),
             **_frame(_("Capabilities"), "capabilities"),
         }
 

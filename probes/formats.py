@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from babel import Locale, dates, numbers, units
+from babel import Locale, dates, numbers
 from django.utils.translation import get_language, get_language_bidi, ngettext_lazy, to_locale
 from django.utils.translation import gettext as _
 
@@ -31,6 +31,7 @@ COUNTED: dict[str, Any] = {
 }
 
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+FIGURE = re.compile(r"(?<=\d) (?=[^\W\d])")
 PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
 
@@ -52,10 +53,28 @@ def figure(text: str) -> str:
 
 
 def milliseconds(value: int) -> str:
-    """123 ms; in Chinese 123毫秒."""
-    # As two are: where Babel finds no short form for a number it takes the long one (pt-BR: 0, 1, a million).
-    two = units.format_unit(2, "duration-millisecond", "short", locale=_locale())
-    return two.replace(number(2), number(value))
+    return tied(_("%(n)s ms") % {"n": number(value)})
+
+
+def tied(text: str) -> str:
+    """With no line end between a figure and what is counted."""
+    return FIGURE.sub("\u00a0", text)
+
+
+def begin(text: str) -> str:
+    """As a line begins. A dotted i keeps its dot in Turkish."""
+    first = "İ" if text.startswith("i") and get_language() == "tr" else text[:1].upper()
+    return first + text[1:]
+
+
+def named(name: str, text: str) -> str:
+    """A text behind what it is."""
+    return _("%(name)s: %(text)s") % {"name": name, "text": text}
+
+
+def aside(text: str, more: str) -> str:
+    """More of it, in the language's own brackets."""
+    return _("%(text)s (%(more)s)") % {"text": text, "more": more}
 
 
 def together(*sentences: str) -> str:
@@ -118,8 +137,8 @@ def _figure(text: str, locale: str) -> str:  # not kept: what was found of a key
         if unit in COUNTED:
             said = str(COUNTED[unit] % {"n": shown, "count": _whole(Decimal(value), locale)})
             # A dual tells its number in its form, but neither a sign nor decimals.
-            return said if shown in said or value.isdigit() else str(COUNTED[unit] % {"n": shown, "count": 100})
-        return f"{shown} {_(unit)}" if unit else shown
+            return tied(said if shown in said or value.isdigit() else str(COUNTED[unit] % {"n": shown, "count": 100}))
+        return f"{shown}\u00a0{_(unit)}" if unit else shown
     if PLAIN_TIME.fullmatch(text):
         moment = dt.datetime.strptime(text, "%Y-%m-%d %H:%M UTC").replace(tzinfo=dt.UTC)
         return f"{dates.format_datetime(moment, 'medium', locale=locale)} UTC"

@@ -83,7 +83,7 @@ class DestinationForm(forms.Form):
 
     provider = forms.ChoiceField(
         label=_("Provider"),
-        help_text=_("“find out” goes by the key's shape."),
+        help_text=_("“Find out” goes by the key's shape."),
         required=False,
         error_messages={"invalid_choice": _("There is no such provider here; choose one of the list.")},
     )
@@ -104,7 +104,7 @@ class DestinationForm(forms.Form):
         named = sorted(
             (p.name.casefold(), slug, p.name) for slug, p in self.catalogue.providers.items() if not p.retired
         )
-        choices: Any = [("", _("find out")), *((slug, name) for _key, slug, name in named)]
+        choices: Any = [("", _("Find out")), *((slug, name) for _key, slug, name in named)]
         self.fields["provider"].choices = choices  # type: ignore[attr-defined]
 
     def clean_base_url(self) -> str:

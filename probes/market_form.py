@@ -134,7 +134,7 @@ class Filters(forms.Form):
         found = []
         for name, field in self.fields.items():
             if name not in ("sort", "page") and self.pairs(tuple(self.fields.keys() - {name})):
-                words = _("%(filter)s: %(value)s") % {"filter": field.label, "value": self._said(name)}
+                words = formats.named(str(field.label), self._said(name))
                 found.append((words, self.query(but=(name, "page"))))
         return found
 

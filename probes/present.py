@@ -152,7 +152,7 @@ def cost(requests: int, tokens: int) -> str:
     """What was asked and spent, said of every result."""
     made = ngettext("%(n)s request", "%(n)s requests", requests) % {"n": formats.number(requests)}
     spent = ngettext("%(n)s token spent", "%(n)s tokens spent", tokens) % {"n": formats.number(tokens)}
-    return _("%(requests)s, %(tokens)s") % {"requests": made, "tokens": spent}
+    return formats.tied(_("%(requests)s, %(tokens)s") % {"requests": made, "tokens": spent})
 
 
 def _explained(case: Any) -> Explained:
@@ -233,7 +233,11 @@ def _withheld(reported: Reported) -> list[dict[str, Any]]:
 
 def _capability(capability: dict[str, Any]) -> dict[str, Any]:
     state = capability["state"]
-    return {**capability, "label": _(capability["label"]), "state_text": words.EVIDENCE_STATES[state] if state else ""}
+    return {
+        **capability,
+        "label": formats.begin(_(capability["label"])),
+        "state_text": words.EVIDENCE_STATES[state] if state else "",
+    }
 
 
 def lab_keys() -> list[recorded.Recorded]:

@@ -65,8 +65,8 @@ def test_one_key_at_two_origins_is_compared_call_by_call() -> None:
     found = compare(here, relay)
     assert rows(found, "result")["Origin"].b_text == "https://relay.example"
     assert rows(found, "calls") == {
-        "models": Row("models", "200, 120 ms", "200, 900 ms", True),
-        "balance": Row("balance", "", "No whole answer came in time, 8,000 ms", False),
+        "models": Row("models", "200, 120\u00a0ms", "200, 900\u00a0ms", True),
+        "balance": Row("balance", "", "No whole answer came in time, 8,000\u00a0ms", False),
     }
     assert found.models is not None
     assert found.models.only_b.shown == ("gpt-9",)
@@ -84,7 +84,7 @@ def test_evidence_shows_value_unit_and_state_and_limits_stand_apart() -> None:
     b = reported(finding(evidence=[fact("balance_total", "1.50", "CNY")]))
     found = compare(a, b)
     assert rows(found, "evidence") == {
-        "Balance": Row("Balance", "1.50 USD (confirmed)", "1.50 CNY (confirmed)", False),
+        "Balance": Row("Balance", "1.50\u00a0USD (confirmed)", "1.50\u00a0CNY (confirmed)", False),
         "Plan": Row("Plan", "this key may not see it", "", False),
     }
     assert list(rows(found, "limits")) == ["Request limit"]

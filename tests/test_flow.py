@@ -855,7 +855,7 @@ def test_a_submission_answers_303_to_its_page(lab: Server, client: Client, queue
 def test_the_form_offers_find_out_first_and_every_provider(client: Client) -> None:
     page = client.get("/").content.decode()
     options = re.findall(r'<option value="([\w-]*)"[^>]*>([^<]+)', page)
-    assert options[0] == ("", "find out")
+    assert options[0] == ("", "Find out")
     assert ("huggingface", "Hugging Face Router") in options
     assert "<textarea" in page
     assert 'action="/checks/"' in page

@@ -185,7 +185,7 @@ def test_a_check_stays_in_its_language_and_what_is_taken_along_is_plain(
         queued.pop(0)()
     html = client.get(address).content.decode()
     assert 'lang="de"' in html
-    assert "0,00 USD" in html
+    assert "0,00\u00a0USD" in html
     assert "Able to pay: no" in html  # the summary to copy
     csv = client.get(f"{address.removeprefix('/de')}export/?format=csv").content.decode()
     assert '"0.00","USD"' in csv
@@ -277,7 +277,7 @@ def test_what_has_no_fixed_price_says_so() -> None:
 )
 def test_a_fact_of_a_result_is_written_as_the_language_writes_it(text: str, german: str) -> None:
     with override("de"):
-        assert formats.figure(text) == german
+        assert formats.figure(text).replace("\u00a0", " ") == german
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,21 @@ def test_a_fact_of_a_result_is_written_as_the_language_writes_it(text: str, germ
 )
 def test_a_unit_takes_the_form_that_its_number_asks_for(language: str, text: str, told: str) -> None:
     with override(language):
-        assert formats.figure(text) == told
+        assert formats.figure(text).replace("\u00a0", " ") == told
+
+
+@pytest.mark.parametrize("text", ["1000 requests a minute", "1.50 USD", "12 percent"])
+def test_no_line_ends_between_a_figure_and_its_unit(text: str) -> None:
+    with override("de"):
+        assert re.match(r"[\d.,]+\u00a0\w", formats.figure(text))
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "begun"), [("en", "tool calling", "Tool calling"), ("tr", "istek", "İstek"), ("ar", "", "")]
+)
+def test_a_line_begins_as_the_language_begins_it(language: str, word: str, begun: str) -> None:
+    with override(language):
+        assert formats.begin(word) == begun
 
 
 def test_each_unit_of_the_catalogue_is_counted_or_never_changes() -> None:
@@ -325,11 +339,11 @@ def test_a_figure_stands_before_its_unit_whatever_it_is(code: str) -> None:
 
 def test_time_is_written_as_the_language_writes_it() -> None:
     with override("pt-br"):
-        assert [formats.milliseconds(n) for n in (0, 1, 2, 10**6)] == ["0 ms", "1 ms", "2 ms", "1.000.000 ms"]
+        assert formats.milliseconds(10**6) == "1.000.000\u00a0ms"
     with override("en"):
-        assert formats.milliseconds(1234) == "1,234 ms"
+        assert formats.milliseconds(1234) == "1,234\u00a0ms"
     with override("zh-hans"):
-        assert formats.milliseconds(123) == "123毫秒"
+        assert formats.milliseconds(123) == "123\u00a0毫秒"
 
 
 def test_pages_of_two_languages_are_kept_apart(client: Client, db: None) -> None:

@@ -225,13 +225,13 @@ def test_a_shape_is_drawn_so_that_no_drawing_is_a_key() -> None:
 
 def test_onboarding_tells_whose_a_shape_is_and_what_is_never_sent() -> None:
     shapes = (
-        seed.KeyShape("API key", "^sk-[a-f0-9]{32}$", "shared", "sk-", note="others look the same"),
+        seed.KeyShape("API key", "^sk-[a-f0-9]{32}$", "shared", "sk-", note="Others look the same"),
         seed.KeyShape("admin key", "^adm-[a-z]{9}$", "distinctive", "adm-", refuse="it manages an organization"),
     )
     page = provider_key_probes.find(StandIn(provider(key_shapes=shapes)), "somebody-onboarding-readiness")
     (api, admin) = section(page, "How its keys are recognised").table.rows
-    assert (api[1], api[2].text, api[3]) == ("sk-‹32 × a-f0-9›", "others, too", "others look the same")
-    assert (admin[2].text, admin[3]) == ("never sent", "it manages an organization")
+    assert (api[1], api[2].text, api[3]) == ("sk-‹32 × a-f0-9›", "Others, too", "Others look the same")
+    assert (admin[2].text, admin[3]) == ("Never sent", "It manages an organization")
 
 
 # The three dimensions

@@ -13,6 +13,7 @@ from functools import lru_cache
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from probes.formats import aside
 from probes.lab.recorded import Recorded, read_all
 from probes.pages.errors import BY_SLUG, ERRORS, MOVES, Error, by_error, error_address, error_page
 from probes.pages.page import Card, Link, Page, Related, Section
@@ -70,7 +71,7 @@ def page(shelf: Shelf, provider: Provider, error: Error, found: dict[str, list[T
         ),
         summary_heading=_("Error route summary"),
         summary=(
-            (_("Error type"), f"{error.slug} ({error.severity})"),
+            (_("Error type"), aside(error.slug, str(error.severity))),
             (_("Provider"), provider.slug),
             (_("Status here"), " / ".join(said) or _("any")),
         ),

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from probes import words
-from probes.formats import together
+from probes.formats import begin, together
 from probes.pages.page import Card, Cell, Column, Link, Page, Related, Section, Table
 from probes.pages.readings import Read, cost, read_from, reads, unit, withheld, withheld_table
 from probes.pages.rules import Told, rule_table, told
@@ -129,7 +129,7 @@ def page(shared: Shared, provider: Provider, topic: Topic) -> Page:
         lead=_lead(values, len(read), calls, len(kept)),
         cards=(
             Card(_("Provider"), provider.name, _("China route") if provider.route == "china" else _("global route")),
-            Card(_("Topic"), topic.label, topic.slug),
+            Card(_("Topic"), begin(topic.label), topic.slug),
             Card(_("Metrics read"), str(len(read)), " / ".join(read[:4])),
             Card(_("Not exposed"), str(len(kept)), " / ".join(w.metric for w in kept[:4])),
         ),

@@ -6,6 +6,7 @@ import re
 
 from django.utils.translation import gettext as _
 
+from probes.formats import begin
 from probes.pages.page import Cell, Column, Section, Table
 from probes.terms import KeyShape, Provider
 
@@ -18,22 +19,22 @@ def shapes(provider: Provider) -> list[Section]:
         "more, (a|b) for one of the two, and “?” stands after what may be missing."
     )
     columns = (Column(_("Key")), Column(_("Shape"), "mono"), Column(_("Who has such keys")), Column(_("Remark")))
-    rows = tuple((_(s.name), example(s.pattern), _whose(s), _remark(s)) for s in provider.key_shapes)
+    rows = tuple((begin(_(s.name)), example(s.pattern), _whose(s), _remark(s)) for s in provider.key_shapes)
     return [Section(_("How its keys are recognised"), legend, table=Table(columns, rows))]
 
 
 def _whose(shape: KeyShape) -> Cell:
     if shape.refuse:
-        return Cell(_("never sent"), tone="no", shape="✕")
+        return Cell(begin(_("never sent")), tone="no", shape="✕")
     if shape.kind == "distinctive":
-        return Cell(_("this provider alone"), tone="yes", shape="●")
-    return Cell(_("others, too"), tone="warn", shape="◐")
+        return Cell(begin(_("this provider alone")), tone="yes", shape="●")
+    return Cell(begin(_("others, too")), tone="warn", shape="◐")
 
 
 def _remark(shape: KeyShape) -> str:
     remarks = [_(text) for text in (shape.refuse, shape.note) if text]
     facts = [_("holds facts that are read without a call")] if shape.metrics else []
-    return "; ".join([*remarks, *facts]) or "–"
+    return begin("; ".join([*remarks, *facts])) or "–"
 
 
 _CHOICE = re.compile(r"(\[[^\]]+\]|\\d|(?<!\\)\.|=(?=\{))(\{[\d,]+\}|[+*?])?")

@@ -18,6 +18,7 @@ from probes.pages.shelf import Offer, Shelf, commonest, distinct, priced
 from probes.terms import AIModel, Provider, Shared
 
 Words = str | Promise
+NO_BREAK = "\u00a0"
 ABOVE = "/models/"
 
 ABILITIES: dict[str, Words] = {
@@ -198,7 +199,7 @@ def some(names: list[str], most: int = 3) -> str:
     if more < 2:  # one more takes no more room than saying so
         return " · ".join(names)
     rest = ngettext("and %(count)s more", "and %(count)s more", more) % {"count": formats.number(more)}
-    return f"{' · '.join(names[:most])} {rest}"
+    return f"{' · '.join(names[:most])} {rest.replace(' ', NO_BREAK)}"
 
 
 def short(name: str) -> str:

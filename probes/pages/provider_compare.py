@@ -14,7 +14,7 @@ from itertools import combinations
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from probes.formats import day, isolated, number, price, together
+from probes.formats import begin, day, isolated, number, price, together
 from probes.pages.page import Card, Cell, Column, Link, Page, Related, Section, Table
 from probes.pages.readings import reads, withheld
 from probes.pages.shelf import Shelf, account_probes, distinct, free, identity_of, priced
@@ -238,7 +238,7 @@ def _prefixes(provider: Provider) -> list[str]:
 
 def _reveals(shared: Shared, a: Provider, b: Provider) -> Section:
     rows = tuple(
-        (_(c.label), _state(shared, a, c.slug), _state(shared, b, c.slug))
+        (begin(_(c.label)), _state(shared, a, c.slug), _state(shared, b, c.slug))
         for c in shared.capabilities
         if any(_state(shared, p, c.slug).tone for p in (a, b))
     )

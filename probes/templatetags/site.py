@@ -26,6 +26,17 @@ def milliseconds(value: int) -> str:
 
 
 @register.filter
+def begin(text: str) -> str:
+    return formats.begin(str(text))
+
+
+@register.simple_tag
+def gap() -> str:
+    """What stands between two sentences; nothing where a language has no spaces."""
+    return formats.together("", "")
+
+
+@register.filter
 def price(usd: Decimal | None) -> str:
     return formats.price(usd)
 
