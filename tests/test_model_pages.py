@@ -20,6 +20,7 @@ from probes.pages import (
     models,
 )
 from probes.pages import model as model_page
+from probes.pages.page import Cell
 from probes.pages.shelf import Brief, Offer, brief, by_price
 from probes.terms import AIModel, Probe, Provider, Reading, Rule, Shared
 from tests.cases import CATALOGUE
@@ -330,6 +331,22 @@ def test_a_429_has_a_page_where_a_seller_has_a_rule_for_it() -> None:
         ["Acme", "any answer", "Works, over its limit now"],
     ]
     assert "need not be a rate limit" in found.lead
+
+
+@pytest.mark.parametrize(("family", "angle"), [("error", "rate-limited"), ("limit", "region-ip")])
+def test_a_rule_says_where_it_stands(family: str, angle: str) -> None:
+    own = (Rule("rate_limited", (429,)), Rule("region_blocked", (403,), "body.code == 'place'"))
+    makers = page(family, f"m-{angle}", seller("own", AIModel("m"), rules=own))
+    shared = page(family, f"m-{angle}", seller("shares", AIModel("m"), rule_sets=("openai-errors",)))
+    assert said_of_rules(makers) == {"every call"}
+    assert said_of_rules(shared) == {"openai-errors"}
+
+
+def said_of_rules(found: Page) -> set[str]:
+    """What stands below a condition."""
+    table = next(section.table for section in found.sections if section.table)
+    at = next(i for i, column in enumerate(table.columns) if column.heading == "The answer shows")
+    return {cell.sub for row in table.rows if isinstance(cell := row[at], Cell)}
 
 
 def test_too_long_a_request_has_a_page_where_the_window_is_known_with_the_price_of_a_full_one() -> None:

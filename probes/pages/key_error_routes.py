@@ -13,12 +13,13 @@ from functools import lru_cache
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from probes.formats import aside
+from probes.formats import aside, together
 from probes.lab.recorded import Recorded, read_all
+from probes.pages import rules
 from probes.pages.errors import BY_SLUG, ERRORS, MOVES, Error, by_error, error_address, error_page
 from probes.pages.page import Card, Link, Page, Related, Section
 from probes.pages.provider_sections import call, market
-from probes.pages.rules import Told, rule_table, verdict
+from probes.pages.rules import Told, verdict
 from probes.pages.rules import told as rules_of
 from probes.pages.shelf import Shelf, distinct, free, kind
 from probes.terms import Provider
@@ -117,12 +118,7 @@ def _lead(provider: Provider, error: Error, told: list[Told], said: list[str]) -
 def _answers(provider: Provider, told: list[Told]) -> Section:
     words = _("Each line is a rule by which TestKey judges an answer of this provider. Fields are those of its body.")
     heading = _("What %(provider)s answers") % {"provider": provider.name}
-    return Section(heading, words, table=rule_table(distinct_rules(told), {}))
-
-
-def distinct_rules(told: list[Told]) -> list[Told]:
-    """Each once, though several probes may have the same."""
-    return list({(each.rule, each.rule_set): each for each in reversed(told)}.values())[::-1]
+    return Section(heading, together(words, rules.sources()), table=rules.rule_table(rules.distinct(told), {}))
 
 
 def _shared_statuses(shelf: Shelf, provider: Provider, told: list[Told]) -> Iterator[str]:

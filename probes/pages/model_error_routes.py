@@ -12,8 +12,9 @@ from probes import formats
 from probes.pages import models, rules
 from probes.pages.models import ABILITIES, ABOVE, Angle, Model, figure
 from probes.pages.page import Card, Cell, Column, Page, Section, Table
+from probes.pages.rules import Told
 from probes.pages.shelf import Offer, Shelf, distinct
-from probes.terms import Provider, Rule
+from probes.terms import Provider
 
 __all__ = ["ABOVE", "find", "links", "slugs"]
 
@@ -53,33 +54,33 @@ def _page(model: Model, angle: Angle, code: int, description: str, lead: str, *s
 # 429
 
 
-def _answers(model: Model) -> list[tuple[Provider, Rule]]:
+def _answers(model: Model) -> list[tuple[Provider, Told]]:
     """Each rule by which a seller's 429 is judged, in the order of judging."""
     sellers = [provider for provider, _offers in model.by_seller() if not provider.retired]
-    return [(provider, rule) for provider in sellers for rule in _rules(model, provider)]
+    return [(provider, told) for provider in sellers for told in _rules(model, provider)]
 
 
-def _rules(model: Model, provider: Provider) -> list[Rule]:
+def _rules(model: Model, provider: Provider) -> list[Told]:
     """The first that matches counts, so none after the one that every 429 matches."""
-    found: dict[Rule, None] = {}
+    found = []
     for told in rules.told(model.shared, provider):
         if 429 in told.rule.status:
-            found[told.rule] = None
+            found.append(told)
             if not told.rule.when and told.probe is None:
                 break
-    return list(found)
+    return rules.distinct(found)
 
 
 def _rate_limited(model: Model, angle: Angle) -> Page:
     answers = _answers(model)
-    told = distinct([provider.name for provider, _rule in answers])
+    told = distinct([provider.name for provider, _told in answers])
     silent = [name for name in model.sellers if name not in told]
     words = {"model": model.described, "sellers": models.some(told)}
     lead = _(
         "A 429 for %(model)s is judged by what the answer says, not by its number. "
         "Sellers where this is known: %(sellers)s."
     )
-    if any(rule.verdict == "no_credit" for _provider, rule in answers):
+    if any(each.rule.verdict == "no_credit" for _provider, each in answers):
         lead = _(
             "A 429 for %(model)s need not be a rate limit: some answers mean an empty account. "
             "What tells them apart is known of: %(sellers)s."
@@ -98,15 +99,16 @@ def _rate_limited(model: Model, angle: Angle) -> Page:
         lead % words,
         Section(
             _("What this model error usually means"),
+            rules.sources(),
             table=Table(
                 (Column(_("Seller")), Column(_("The answer shows")), Column(_("Verdict"), "word")),
                 tuple(
                     (
                         Cell(p.name, models.link_of_seller(p.slug)),
-                        rules.condition(rule.when),
-                        rules.verdict(rule),
+                        rules.shown(each),
+                        rules.verdict(each.rule),
                     )
-                    for p, rule in answers
+                    for p, each in answers
                 ),
             ),
         ),

@@ -11,8 +11,9 @@ from probes import formats
 from probes.pages import limits, models, rules
 from probes.pages.models import ABOVE, Angle, Model, Words, figure
 from probes.pages.page import Bar, Card, Cell, Column, Page, Section, Table
+from probes.pages.rules import Told
 from probes.pages.shelf import Shelf, distinct
-from probes.terms import AIModel, Provider, Rule
+from probes.terms import AIModel, Provider
 
 __all__ = ["ABOVE", "find", "links", "slugs"]
 
@@ -156,13 +157,13 @@ def _by_seller(model: Model, value: Callable[[AIModel], int | None]) -> Section:
 # Limits of the place
 
 
-def _rules(model: Model, provider: Provider) -> list[Rule]:
+def _rules(model: Model, provider: Provider) -> list[Told]:
     """By which an answer says that it is the place, not the key."""
-    every = dict.fromkeys(told.rule for told in rules.told(model.shared, provider))
-    return [rule for rule in every if rule.verdict == "region_blocked" or rule.cause in PLACE_CAUSES]
+    every = rules.distinct(rules.told(model.shared, provider))
+    return [t for t in every if t.rule.verdict == "region_blocked" or t.rule.cause in PLACE_CAUSES]
 
 
-def _told_of_place(model: Model) -> list[tuple[Provider, list[Rule]]]:
+def _told_of_place(model: Model) -> list[tuple[Provider, list[Told]]]:
     found = [(provider, _rules(model, provider)) for provider, _offers in model.by_seller() if not provider.retired]
     return [(provider, refusals) for provider, refusals in found if refusals or provider.regions]
 
@@ -174,18 +175,19 @@ def _place(model: Model, angle: Angle) -> Page:
         (
             Cell(provider.name, models.link_of_seller(provider.slug)),
             models.market(provider.route),
-            rules.statuses(rule),
-            rules.condition(rule.when),
-            rules.verdict(rule),
+            rules.statuses(each.rule),
+            rules.shown(each),
+            rules.verdict(each.rule),
         )
         for provider, its in told
-        for rule in its
+        for each in its
     )
     columns = (_("Seller"), _("Market"), _("Status"), _("The answer shows"), _("Verdict"))
     regions = tuple((provider.name, " · ".join(provider.regions)) for provider, _its in told if provider.regions)
     steps = [_("Ask once from the machine that will carry the traffic. The same key may be refused elsewhere.")]
     steps += [_("A key of one region is not known in another: ask each before it is called bad.")] * bool(regions)
-    said = Section(_("Answers that refuse the place"), table=Table(tuple(map(Column, columns)), refusals))
+    table = Table(tuple(map(Column, columns)), refusals)
+    said = Section(_("Answers that refuse the place"), rules.sources(), table=table)
     return _page(
         model,
         angle,

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from probes.formats import number, price
+from probes.formats import number, price, together
 from probes.pages.errors import ERRORS, error_address, meant
 from probes.pages.key_shapes import shapes
 from probes.pages.page import Bar, Cell, Column, Link, Section, Table
 from probes.pages.readings import cost, metric_table, reads, withheld, withheld_table
-from probes.pages.rules import Told, condition, rule_table, statuses, told, verdict
+from probes.pages.rules import Told, condition, rule_table, sources, statuses, told, verdict
 from probes.pages.shelf import free, identity_of, kind, priced
 from probes.terms import AIModel, Probe, Provider, Shared
 
@@ -120,7 +120,7 @@ def _rules(heading: str, shared: Shared, provider: Provider, told: list[Told]) -
     )
     rest = {meant(e.rule) for e in told[MOST_ROWS:]} - {meant(e.rule) for e in shown} - {""}
     links = tuple(Link(str(e.label), error_address(provider.slug, e.slug)) for e in ERRORS if e.slug in rest)
-    return [Section(heading, words, table=rule_table(shown, hrefs), links=links)]
+    return [Section(heading, together(words, sources()), table=rule_table(shown, hrefs), links=links)]
 
 
 def _traps(provider: Provider, told: list[Told]) -> list[Section]:

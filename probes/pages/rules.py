@@ -38,6 +38,14 @@ def told(shared: Shared, provider: Provider) -> list[Told]:
     return own + [Told(rule, rule_set=name) for name in provider.rule_sets for rule in shared.rule_sets.get(name, ())]
 
 
+def distinct(told: Iterable[Told]) -> list[Told]:
+    """Each once, where it stands first: several probes may have the same."""
+    found: dict[tuple[Rule, str], Told] = {}
+    for each in told:
+        found.setdefault((each.rule, each.rule_set), each)
+    return list(found.values())
+
+
 def rule_table(rules: Iterable[Told], hrefs: dict[Rule, str]) -> Table:
     """hrefs: the page that says more of a rule's error, where there is one."""
     columns = (
@@ -55,7 +63,18 @@ def _row(each: Told, href: str) -> tuple[str | Cell, ...]:
     verdict = Cell(str(words.SHORT_VERDICTS.get(rule.verdict, word)), href, tone, shape)
     sentence = words.cause_text(rule.cause, rule.verdict)
     cause = Cell(sentence or rule.cause or "–", sub=rule.cause if sentence else "")
-    return Cell(condition(rule.when), sub=source(each)), statuses(rule), verdict, cause
+    return shown(each), statuses(rule), verdict, cause
+
+
+def shown(each: Told) -> Cell:
+    """What the answer must show, and where that stands."""
+    return Cell(condition(each.rule.when), sub=source(each))
+
+
+def sources() -> str:
+    return _(
+        "Behind each condition: the probe whose answers it judges, or the set of rules that several providers share."
+    )
 
 
 def source(each: Told) -> str:
