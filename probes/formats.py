@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from babel import Locale, dates, numbers
+from django.utils.functional import lazy
 from django.utils.translation import get_language, get_language_bidi, ngettext_lazy, to_locale
 from django.utils.translation import gettext as _
 
@@ -65,6 +66,14 @@ def begin(text: str) -> str:
     """As a line begins. A dotted i keeps its dot in Turkish."""
     first = "İ" if text.startswith("i") and get_language() == "tr" else text[:1].upper()
     return first + text[1:]
+
+
+def begun(words: dict[str, Any] | list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Choices, each of which begins a line; said when they are shown."""
+    return [(slug, _later(word)) for slug, word in dict(words).items()]
+
+
+_later = lazy(lambda word: begin(str(word)), str)
 
 
 def named(name: str, text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.core.validators import ProhibitNullCharactersValidator
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
@@ -19,9 +21,12 @@ from probes import find, guard, paste, words
 from probes.examination import CLAIM_WITHOUT_CHOICE
 from probes.exchange import Redactor
 from probes.models import State, current
+from probes.models.shelf import shelf
+from probes.pages.shelf import Seller
 from probes.paste import Pasted
 from probes.secret import Secret
 from probes.terms import Catalogue, Provider
+from probes.widgets import Select
 
 LONGEST_BASE_URL = 300
 
@@ -86,6 +91,7 @@ class DestinationForm(forms.Form):
         help_text=_("“Find out” goes by the key's shape."),
         required=False,
         error_messages={"invalid_choice": _("There is no such provider here; choose one of the list.")},
+        widget=Select,
     )
     base_url = forms.CharField(
         label=_("Base URL"),
@@ -100,12 +106,15 @@ class DestinationForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.catalogue: Catalogue = current()
-        named = sorted(
-            (p.name.casefold(), slug, p.name) for slug, p in self.catalogue.providers.items() if not p.retired
-        )
+        # What is shown needs names alone; what is sent is read by the whole catalogue.
+        known: Iterable[Provider | Seller] = (self.catalogue.providers if self.is_bound else shelf().names()).values()
+        named = sorted((p.name.casefold(), p.slug, p.name) for p in known if not p.retired)
         choices: Any = [("", _("Find out")), *((slug, name) for _key, slug, name in named)]
         self.fields["provider"].choices = choices  # type: ignore[attr-defined]
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return current()
 
     def clean_base_url(self) -> str:
         try:

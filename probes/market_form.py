@@ -13,9 +13,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from probes import formats
+from probes.formats import begun
 from probes.models.catalogue import ROUTES
 from probes.pages.models import ABILITIES, MODALITIES
 from probes.pages.shelf import Seller
+from probes.widgets import Select
 
 ANY = ("", "–")
 SORTS = {
@@ -37,11 +39,12 @@ class Filters(forms.Form):
     """Its fields stand in the order of the address. What is wrong is told beside its field, and left out."""
 
     q = forms.CharField(label=gettext_lazy("Search by id or name"), required=False, max_length=100)
-    provider = forms.ChoiceField(label=gettext_lazy("Seller"), required=False)
+    provider = forms.ChoiceField(label=gettext_lazy("Seller"), required=False, widget=Select)
     route = forms.ChoiceField(
         label=gettext_lazy("Market"),
         required=False,
-        choices=[ANY, *ROUTES],
+        choices=[ANY, *begun(ROUTES)],
+        widget=Select,
     )
     context = forms.IntegerField(
         label=gettext_lazy("Context window, at least"),
@@ -53,17 +56,19 @@ class Filters(forms.Form):
     input = forms.ChoiceField(
         label=gettext_lazy("Takes"),
         required=False,
-        choices=[ANY, *MODALITIES.items()],
+        choices=[ANY, *begun(MODALITIES)],
+        widget=Select,
     )
     output = forms.ChoiceField(
         label=gettext_lazy("Gives"),
         required=False,
-        choices=[ANY, *MODALITIES.items()],
+        choices=[ANY, *begun(MODALITIES)],
+        widget=Select,
     )
     can = forms.MultipleChoiceField(
         label=gettext_lazy("Can do"),
         required=False,
-        choices=list(ABILITIES.items()),
+        choices=begun(ABILITIES),
         widget=forms.CheckboxSelectMultiple,
     )
     price = forms.DecimalField(
@@ -79,6 +84,7 @@ class Filters(forms.Form):
         label=gettext_lazy("Sorted by"),
         required=False,
         choices=list(SORTS.items()),
+        widget=Select,
     )
     page = forms.IntegerField(required=False, min_value=1, max_value=10_000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.utils.html import escape, format_html_join
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
@@ -19,11 +21,16 @@ from probes import access, health, present, present_start, public, store, words
 from probes import burn as burning
 from probes.forms import CheckForm
 from probes.models import Detection
+from probes.pages.shelf import Brief
 from probes.private import found, gone, private, see, unable
 from probes.result_views import result_page
 from probes.start import StartForm
 from testkey.language import of_path
 
+HOSTS = (
+    '<tr><th scope="row"><a href="{}provider-key-probes/{}-onboarding-readiness/">{}</a></th>'
+    '<td class="mono">{}</td></tr>\n'
+)
 SWITCHED = {"check", "key", "compare", "start"}  # who opens these has their token
 
 
@@ -89,13 +96,20 @@ def _form_page(request: HttpRequest, form: CheckForm, status: int) -> HttpRespon
             "probes": sum(b.account_probes for b in briefs),
         },
         "steps": words.STEPS.values(),
+        "hosts": _hosts(briefs),
     }
     provider = form["provider"].value()
-    if provider in form.catalogue.providers:
+    if provider in public.shelf().names():
         context |= public.elsewhere(f"/?provider={provider}")
     if request.get_full_path() == public.localized("/"):
         context = public.head("/", context)
     return private(render(request, "probes/home.html", context, status=status))
+
+
+def _hosts(briefs: Iterable[Brief]) -> str:
+    """Rows of the table of who receives keys; as the lists of providers, not by the template."""
+    root = escape(public.localized("/"))
+    return format_html_join("", HOSTS, ((root, b.slug, b.name, ", ".join(b.hosts) or "–") for b in briefs))
 
 
 def _not_now(request: HttpRequest, form: CheckForm, refused: access.Refused) -> HttpResponse:

@@ -43,7 +43,7 @@ ONLY_WORDS_OF_DJANGO = {"django.utils.translation", "django.utils.functional"}
 
 # What is stored may use the core; the shell may use everything. Nothing looks upwards.
 STORED = {"forms", "models", "models.access", "models.catalogue", "models.detection", "models.seen", "models.shelf"}
-STORED |= {"models.versions", "seal", "start"}
+STORED |= {"models.versions", "seal", "start", "widgets"}
 SHELL_ONLY = {"views", "result_views", "api", "account", "access", "urls", "worker", "burn", "store", "results"}
 SHELL_ONLY |= {"health", "public", "core_pages", "found", "checks", "signals", "apps", "sow"}
 

@@ -297,7 +297,8 @@ def test_markup_in_a_name_is_escaped(shipped: seed.Catalogue, client: Client) ->
     models.AIModel.objects.filter(provider__slug="huggingface").update(name=evil)
     models.CatalogueState.bump()
     models.forget()
-    for path in (HF, "/key-error-routes/huggingface-invalid-api-key/", "/key-intelligence/huggingface-key-identity/"):
+    pages = (HF, "/key-error-routes/huggingface-invalid-api-key/", "/key-intelligence/huggingface-key-identity/")
+    for path in (*pages, "/", "/providers/", "/capabilities/", "/models/", "/errors/"):
         text = get(client, path)
         assert "<script>alert" not in text
         assert html.escape(evil) in text
@@ -340,14 +341,13 @@ def test_a_disabled_provider_has_no_page(shipped: seed.Catalogue, client: Client
 # Cost
 
 
-def test_a_first_render_asks_little_however_many_models(shipped: seed.Catalogue, client: Client) -> None:
+@pytest.mark.parametrize("path", [HF, "/", "/providers/", "/models/", "/capabilities/"])
+def test_a_first_render_asks_little_however_many_models(shipped: seed.Catalogue, client: Client, path: str) -> None:
     def queries() -> int:
         models.forget()
         models.CatalogueState.bump()
-        with CaptureQueriesContext(
-            connection,
-        ) as asked:
-            get(client, HF)
+        with CaptureQueriesContext(connection) as asked:
+            get(client, path)
         return len(asked)
 
     few = queries()
@@ -357,6 +357,15 @@ def test_a_first_render_asks_little_however_many_models(shipped: seed.Catalogue,
     )
     assert queries() == few <= 12
     assert "501 models can become inventory candidates" in get(client, HF)
+
+
+def test_the_form_is_shown_without_the_whole_catalogue(
+    shipped: seed.Catalogue, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.CatalogueState.bump()
+    models.forget()
+    monkeypatch.setattr("probes.models.versions.load", lambda version: pytest.fail("it was read"))
+    assert "huggingface.co" in get(client, "/")  # where a key goes
 
 
 def test_a_kept_page_asks_at_most_one_thing(shipped: seed.Catalogue, client: Client) -> None:

@@ -24,6 +24,8 @@ OFFERED = (  # in the order of terms.AIModel
     *("model_id", "name", "context_window", "max_output", "input_price", "output_price", "route_based"),
     *("parameters", "input_modalities", "output_modalities", "identity"),
 )
+BRIEF_OF_PROBE = ("kind", "spends", "proves_key", "sends_key", "origin")
+BRIEF_OF_PROVIDER = ("route", "retired", "own_hosts", "regions")
 KEPT_AT_MOST = 512  # providers and models of each shelf
 
 _lock = threading.Lock()
@@ -101,18 +103,18 @@ class RowShelf:
         """Three queries, and none of the models themselves."""
         probes: dict[int, list[ProbeTerm]] = defaultdict(list)
         named = cache(Reading)  # some forty names, and a thousand places where they stand
-        told = ("provider_id", "name", "kind", "spends", "proves_key", "metrics")
-        for owner, name, kind, spends, proves, read in Probe.objects.filter(
-            enabled=True, provider__enabled=True
-        ).values_list(*told):
+        told: tuple[str, ...] = ("provider_id", "metrics", "name", *BRIEF_OF_PROBE)
+        for owner, read, name, *facts in Probe.objects.filter(enabled=True, provider__enabled=True).values_list(*told):
             readings = tuple(named(one["name"]) for one in read)
-            probes[owner].append(ProbeTerm(name, "", (), kind=kind, spends=spends, proves_key=proves, metrics=readings))
+            told_of = dict(zip(BRIEF_OF_PROBE, facts, strict=True))
+            probes[owner].append(ProbeTerm(name, "", (), metrics=readings, **told_of))
         owned = AIModel.objects.filter(enabled=True).order_by().values_list("provider_id")
         counts = dict(owned.annotate(count=Count("pk")))
         found = {}
-        told = ("pk", "slug", "name", "route", "retired", "checked_on")
-        for pk, slug, name, route, retired, checked_on in Provider.objects.filter(enabled=True).values_list(*told):
-            light = ProviderTerm(slug, name, "", checked_on, route=route, retired=retired, probes=tuple(probes[pk]))
+        told = ("pk", "origins", "slug", "name", "checked_on", *BRIEF_OF_PROVIDER)
+        for pk, origins, slug, name, day, *facts in Provider.objects.filter(enabled=True).values_list(*told):
+            told_of = dict(zip(BRIEF_OF_PROVIDER, facts, strict=True))
+            light = ProviderTerm(slug, name, "", day, origins=dict(origins), probes=tuple(probes[pk]), **told_of)
             found[slug] = brief(self.shared, light, counts.get(pk, 0))
         return dict(sorted(found.items(), key=lambda item: item[1].name.casefold()))
 

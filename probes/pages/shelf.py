@@ -33,6 +33,7 @@ class Brief(Seller):
     account_probes: int
     proof: tuple[str, ...]  # the kinds of call by which a key is proved
     capabilities: tuple[str, ...]  # slugs of the ten
+    hosts: tuple[str, ...]  # that receive its keys
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def brief(shared: Shared, provider: Provider, models: int) -> Brief:
         account_probes=len(account_probes(provider)),
         proof=tuple(distinct([kind(p) for p in free(provider) if p.proves_key])),
         capabilities=tuple(c.slug for c in capabilities(shared, provider)),
+        hosts=tuple(provider.hosts),
         retired=bool(provider.retired),
         checked_on=provider.checked_on,
     )
