@@ -82,7 +82,12 @@ def slugs(family: str, *providers: Provider) -> set[str]:
 def rows(found: Page) -> list[list[str]]:
     """The cells of the page's tables, in order."""
     tables = [section.table for section in found.sections if section.table]
-    return [[cell["text"] for cell in row] for table in tables for row in table.cells]
+    return [[of(cell)[0] for cell in row] for table in tables for row in table.rows]
+
+
+def of(cell: str | Cell) -> tuple[str, str]:
+    """What it says, and what stands below that."""
+    return (cell.text, cell.sub) if isinstance(cell, Cell) else (cell, "")
 
 
 def words(found: Page) -> str:
@@ -185,7 +190,7 @@ def test_the_call_that_lists_models_says_whether_the_list_is_the_keys_own() -> N
     found = page("key", "m-callable-models", own, public)
     table = found.sections[0].table
     assert table
-    assert [[(cell["text"], cell.get("sub", "")) for cell in row] for row in table.cells] == [
+    assert [[of(cell) for cell in row] for row in table.rows] == [
         [("Open", ""), ("maker/m", ""), ("GET /all", "answers anyone"), ("no free call", "")],
         [("Own", ""), ("m", ""), ("GET /v1/models", "the key's own list"), ("models", "")],
     ]
@@ -206,7 +211,7 @@ def test_prices_stand_side_by_side_with_the_lowest_marked_and_bars() -> None:
     ]
     table = found.sections[0].table
     assert table
-    assert [[cell.get("sub", "") for cell in row][2:4] for row in table.cells] == [["lowest", ""], ["", "lowest"]]
+    assert [[of(cell)[1] for cell in row][2:4] for row in table.rows] == [["lowest", ""], ["", "lowest"]]
     assert [(b.label, b.share) for b in found.sections[1].bars] == [("Cheap", 50), ("Dear", 100)]
     assert "from $1 at Cheap to $2 at Dear" in found.lead
 
@@ -346,7 +351,7 @@ def said_of_rules(found: Page) -> set[str]:
     """What stands below a condition."""
     table = next(section.table for section in found.sections if section.table)
     at = next(i for i, column in enumerate(table.columns) if column.heading == "The answer shows")
-    return {cell.sub for row in table.rows if isinstance(cell := row[at], Cell)}
+    return {of(row[at])[1] for row in table.rows}
 
 
 def test_too_long_a_request_has_a_page_where_the_window_is_known_with_the_price_of_a_full_one() -> None:

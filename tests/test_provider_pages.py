@@ -92,7 +92,7 @@ def test_every_page_has_a_title_and_a_description_of_its_own_and_nothing_empty(d
                 )
                 assert all(bullet.strip() for bullet in each.bullets)
                 assert each.table is None or len(each.table.rows) <= 40
-                assert each.table is None or each.table.cells
+                assert each.table is None or {len(row) for row in each.table.rows} == {len(each.table.columns)}
             count += 1
             if count % 10 == 0:  # the text of all would take seconds
                 assert not re.search(r"\bNone\b(?!-)|%\(", words(page)), slug
