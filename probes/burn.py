@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django_q.models import Failure
 
@@ -67,7 +68,9 @@ def sweep() -> int:
     """Burn what is due, forget keys whose time is over. Returns how many rows changed. Never raises DatabaseError."""
     try:
         due = list(Check.objects.filter(burns_at__lte=timezone.now()).values_list("pk", flat=True)[:1000])
-        return burn(due) + end_overdue()
+        changed = burn(due) + end_overdue()
+        forget_keys(_ended())
+        return changed
     except DatabaseError as error:
         log.warning("sweep failed: %s", type(error).__name__)
         return 0
@@ -86,6 +89,12 @@ def end_overdue() -> int:
     ended = rows.update(state=State.DONE, sealed_key=None, claim="", changed_at=timezone.now())
     forget_keys(checks)
     return ended
+
+
+def _ended() -> list[int]:
+    """Checks in which a key has ended. Of the last one the worker forgets the keys itself, unless it died before."""
+    ended = Detection.objects.filter(check_of=OuterRef("pk"), state=State.DONE)
+    return list(Check.objects.filter(Exists(ended), key_destroyed_at=None).values_list("pk", flat=True))
 
 
 def forget_keys(check_ids: Iterable[int]) -> None:

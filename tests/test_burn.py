@@ -235,6 +235,27 @@ def test_keys_are_destroyed_when_the_last_probe_has_ended(lab: Server, client: C
     assert Check.objects.get().key_destroyed_at
 
 
+def test_keys_are_destroyed_though_the_worker_died_right_after_the_last_row(
+    lab: Server, client: Client, queued: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(client, f"{FINE_GRAINED}\n{NO_CREDIT}")
+    with monkeypatch.context() as dying:
+        dying.setattr(burn, "forget_keys", lambda ids: None)
+        run(queued)
+    assert not Detection.objects.exclude(state="done").exists()
+    assert has(seal.KEYS)
+    burn.sweep()
+    assert not has(seal.KEYS)
+    assert Check.objects.get().key_destroyed_at
+
+
+def test_the_sweep_leaves_keys_that_wait_for_their_probes(lab: Server, client: Client, queued: Queue) -> None:
+    started(client, f"{FINE_GRAINED}\n{NO_CREDIT}")
+    Detection.objects.filter(number=1).update(state="done")
+    burn.sweep()
+    assert has(seal.KEYS)
+
+
 def test_a_key_that_nobody_probes_lives_a_minute(lab: Server, at: Clock, client: Client, queued: Queue) -> None:
     url = client.post("/checks/", {"keys": FINE_GRAINED})["Location"]
     at(59.9)
