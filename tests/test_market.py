@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -102,6 +103,8 @@ def switch_off(provider: str) -> None:
         pytest.param(lambda: alter("beta", input_price=Decimal("0.1")), id="a price"),
         pytest.param(lambda: alter("beta", context_window=None), id="a window"),
         pytest.param(lambda: alter("beta", identity="alpha-1"), id="an identity"),
+        pytest.param(lambda: alter("beta", identity="a-new-one"), id="a new identity"),
+        pytest.param(lambda: alter("beta", provider=Provider.objects.get(slug="openai")), id="another seller"),
         pytest.param(lambda: switch_off("zhipu"), id="a provider is switched off"),
         pytest.param(lambda: Provider.objects.get(slug="zhipu").delete(), id="a provider is deleted"),
     ],
@@ -112,6 +115,28 @@ def test_what_is_summed_up_of_a_model_is_what_its_offers_say(change: Callable[[]
     said = offers.values_list("identity").annotate(**Listing.SUMS)
     assert sorted(Listing.objects.values_list("identity", *Listing.SUMS)) == sorted(said)
     assert said
+
+
+def test_a_provider_goes_with_its_offers_at_the_price_of_each_and_not_of_all(small: None) -> None:
+    whole: list[bool] = []
+    offers = AIModel.objects.filter(provider__slug="zhipu").count()
+    renew = Listing.renew
+
+    def noted(identities: Any = None) -> None:
+        whole.append(identities is None)
+        renew(identities)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Listing, "renew", noted)
+        Provider.objects.get(slug="zhipu").delete()
+    assert whole.count(True) == 1  # its own row's
+    assert whole.count(False) == offers > 2
+
+
+def test_a_dump_that_was_loaded_is_summed_up_when_the_site_starts(db: None) -> None:
+    Listing.objects.all().delete()
+    call_command("loadcatalogue", verbosity=0)
+    assert Listing.objects.count() == AIModel.objects.values("identity").distinct().count()
 
 
 def test_the_market_lists_what_admins_enabled_and_nothing_else(get: Page, small: None) -> None:

@@ -325,6 +325,7 @@ class AIModel(Seeded):
     parameters = models.JSONField(_("parameters"), default=empty_list, blank=True)
     input_modalities = models.JSONField(_("input modalities"), default=empty_list, blank=True)
     output_modalities = models.JSONField(_("output modalities"), default=empty_list, blank=True)
+    listed = ""  # the identity under which the market has it until it is saved
     identity = models.SlugField(
         _("identity"),
         max_length=100,
@@ -345,6 +346,13 @@ class AIModel(Seeded):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.identity = self.identity or identity(self.model_id)
         super().save(*args, **kwargs)
+        self.listed = self.identity
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> AIModel:
+        row = super().from_db(*args, **kwargs)
+        row.listed = row.__dict__.get("identity", "")
+        return row
 
     def as_seed(self) -> seed.AIModel:
         return seed.AIModel(

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -40,13 +41,15 @@ class Listing(models.Model):
         return self.identity
 
     @classmethod
-    def renew(cls) -> None:
-        """Within the transaction that changed the offers. One statement: rows would pass through Python for nothing."""
-        offers = AIModel.objects.filter(enabled=True, provider__enabled=True).order_by()
+    def renew(cls, identities: Collection[str] | None = None) -> None:
+        """Sum up anew: these models, or all. One statement, since rows would pass through Python for nothing."""
+        offers, rows = AIModel.objects.filter(enabled=True, provider__enabled=True).order_by(), cls.objects.all()
+        if identities is not None:
+            offers, rows = offers.filter(identity__in=identities), rows.filter(identity__in=identities)
         summed, values = offers.values_list("identity").annotate(**cls.SUMS).query.sql_with_params()
         names = ", ".join(connection.ops.quote_name(field.attname) for field in cls._meta.fields)
-        cls.objects.all().delete()
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
+            rows.delete()
             cursor.execute(f"INSERT INTO {connection.ops.quote_name(cls._meta.db_table)} ({names}) {summed}", values)
 
 
@@ -57,12 +60,16 @@ class CatalogueState(models.Model):
     files = models.CharField(max_length=64, blank=True)
 
     @classmethod
-    def bump(cls, **values: Any) -> None:
-        """Tell every process that the catalogue has changed. Two at once wait for each other at the row."""
+    def bump(cls, listed: Collection[str] | None = None, **values: Any) -> None:
+        """Tell every process that the catalogue has changed. Two at once wait for each other at the row.
+
+        listed: identities of the models whose offers may have changed; None for any. values: of the row.
+        """
         with transaction.atomic():
             if not cls.objects.filter(pk=1).update(version=F("version") + 1, **values):
                 cls.objects.create(pk=1, version=1, **values)
-            Listing.renew()
+            if listed is None or listed:
+                Listing.renew(listed)
 
 
 _lock = threading.Lock()

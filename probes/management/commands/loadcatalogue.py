@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from probes import seed, sow
-from probes.models import CatalogueState
+from probes.models import CatalogueState, Listing
 
 
 class Command(BaseCommand):
@@ -14,6 +14,8 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="Load even if the files have not changed.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["check"]:
+            Listing.renew()  # a dump that was loaded, or SQL by hand, went past it
         files = sow.digest()
         state = CatalogueState.objects.filter(pk=1).first()
         if state and state.files == files and not (options["force"] or options["check"]):
