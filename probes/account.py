@@ -62,6 +62,9 @@ class SignIn(Refusing, LoginView):
     authentication_form = SignInForm
     template_name = "account/sign_in.html"
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(section="account", **kwargs)
+
 
 @method_decorator(never_cache, name="dispatch")
 class Password(Refusing, SuccessMessageMixin, PasswordChangeView):

@@ -83,21 +83,20 @@ def _result(a: Reported, b: Reported) -> tuple[Row, ...]:
 def _said(reported: Reported) -> list[tuple[str, str]]:
     """What is said of a key as a whole: label and text."""
     shown = reported.json
-    verdict, cause, visible = shown["verdict"], shown["cause"], shown["models"]["visible"]
+    verdict, cause = shown["verdict"], shown["cause"]
     return [
         (_("Whose"), report.identity_text(reported)),
         (_("Verdict"), words.verdict_text(verdict, report.host(reported.case), report.silent(cause))),
         (_("Cause"), words.cause_text(cause, verdict) or cause or ""),
         (_("Origin"), shown["origin"] or ""),
         (_("Able to pay"), str(words.ABILITY_TO_PAY[shown["ability_to_pay"]])),
-        (_("Visible models"), "" if visible is None else str(visible)),
         (_("Requests"), str(shown["requests"])),
     ]
 
 
 def _path(a: Reported, b: Reported) -> tuple[Row, ...]:
     return tuple(
-        _row(str(words.STEPS[of_a["step"]]), _step(of_a), _step(of_b))
+        _row(formats.begin(str(words.STEPS[of_a["step"]])), _step(of_a), _step(of_b))
         for of_a, of_b in zip(a.json["path"], b.json["path"], strict=True)
     )
 
@@ -124,7 +123,7 @@ def _facts(reported: Reported) -> dict[str, str]:
 def _fact(evidence: dict[str, Any]) -> str:
     state = words.EVIDENCE_STATES[evidence["state"]]
     value = formats.figure(report.plain(evidence))
-    return formats.aside(value, str(state)) if value else str(state)
+    return formats.aside(formats.isolated(value), str(state)) if value else str(state)
 
 
 def _calls(a: Reported, b: Reported) -> tuple[Row, ...]:

@@ -199,7 +199,7 @@ def _row(listed: Mapping[str, Any], offers: list[Any], abilities: Words, modalit
 
     def every(field: str, words: Words) -> str:
         given = {word for text in {getattr(offer, field) for offer in offers} for word in _list(text)}
-        return formats.listed(word for slug, word in words.items() if slug in given)
+        return formats.listed(word for slug, word in words.items() if slug in given) or _("not known")
 
     window = listed["window"]
     widest = who("context_window", window)

@@ -120,6 +120,11 @@ class Filters(forms.Form):
     def narrowed(self) -> bool:
         return bool(self.pairs(but=("q", "sort", "page")))
 
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to clear."""
+        return bool(self.pairs(but=("page",)))
+
     def pairs(self, but: tuple[str, ...] = (), **other: Any) -> list[tuple[str, str]]:
         """The question as its address has it: in one order, without what goes without saying."""
         chosen = {name: self.cleaned_data.get(name) for name in self.fields} | other

@@ -29,6 +29,7 @@ from probes.start import WAITING, StartForm
 Explained = Callable[[str, str | None, int | None], str]
 SHOWN_MODELS = 30
 SHOWN_REFUSED = 5
+SEEN = ("confirmed", "partial")  # states of a capability of which something was read
 SOON = 60  # seconds before the burn from which it is warned of
 
 
@@ -70,11 +71,11 @@ def not_compared(token: str, check: Check) -> dict[str, Any]:
 def compared(token: str, check: Check, a: Reported, b: Reported) -> dict[str, Any]:
     """Two keys side by side."""
     comparison = compare(a, b)
-    models, names = comparison.models, {"a": a.json["label"], "b": b.json["label"]}
+    models, names = comparison.models, {"a": named(a.json["label"]), "b": named(b.json["label"])}
     return {
         **page(token, check),
         "comparison": comparison,
-        "compared": (a.json, b.json),
+        "compared": [{**one.json, "label": named(one.json["label"])} for one in (a, b)],
         "differing": sum(group.differing for group in comparison.groups),
         "compared_rows": sum(len(group.rows) for group in comparison.groups),
         "model_groups": models
@@ -90,6 +91,7 @@ def page(token: str, check: Check) -> dict[str, Any]:
     """What every page of a result has: the clock, and what was not sent."""
     left = max(0, round((check.burns_at - timezone.now()).total_seconds()))
     return {
+        "section": "check",
         "token": token,
         "base": reverse("check", args=[token]),
         "check": check,
@@ -99,6 +101,18 @@ def page(token: str, check: Check) -> dict[str, Any]:
         "soon": left <= SOON,
         "clock": f"{left // 60}:{left % 60:02d}",
     }
+
+
+def named(label: str) -> str:
+    """How a key is called: by its label, or in the page's language by its line where it has none of its own."""
+    line = re.fullmatch(r"line (\d+)", label)
+    return _("line %(line)s") % {"line": line[1]} if line else label
+
+
+def titled(line: int, label: str) -> str:
+    """The heading of one key among many."""
+    name = named(label)
+    return formats.begin(name) if name != label else _("Line %(line)s: %(label)s") % {"line": line, "label": label}
 
 
 def key(reported: Reported) -> dict[str, Any]:
@@ -112,8 +126,14 @@ def key(reported: Reported) -> dict[str, Any]:
         summary = report.summary(reported) if shown["state"] == "done" else ""
     known = [c for c in shown["capabilities"] if c["state"]]
     explained = _explained(case)
+    seen = [c for c in known if c["state"] in SEEN]
+    # Accepted is no error: what one of the calls had to say stands with that call.
+    cause = None if shown["verdict"] == "active" else shown["cause"]
     return {
         **shown,
+        "label": named(shown["label"]),
+        "title": titled(shown["line"], shown["label"]),
+        "cause": cause,
         "waiting": shown["state"] in (State.QUEUED, State.PROBING),
         "unstarted": shown["state"] in WAITING,
         "base_url": case.base_url,
@@ -124,8 +144,8 @@ def key(reported: Reported) -> dict[str, Any]:
         "verdict_text": text,
         "verdict_shape": shape,
         "verdict_tone": tone,
-        "cause_text": words.cause_text(shown["cause"], shown["verdict"]),
-        "error": explained(shown["verdict"], shown["cause"], None),
+        "cause_text": words.cause_text(cause, shown["verdict"]) if cause else "",
+        "error": explained(shown["verdict"], cause, None) if cause else "",
         "pay_text": words.ABILITY_TO_PAY[shown["ability_to_pay"]],
         "pay_probe": done.pay_evidence,
         "actions": [
@@ -142,7 +162,7 @@ def key(reported: Reported) -> dict[str, Any]:
         "shown_new": shown["models"]["new"][:SHOWN_MODELS],
         "known": [_capability(c) for c in known],
         "unknown": [_capability(c) for c in shown["capabilities"] if not c["state"]],
-        "count_text": _("%(known)d of %(all)d capabilities") % {"known": len(known), "all": len(shown["capabilities"])},
+        "count_text": _("%(known)d of %(all)d capabilities") % {"known": len(seen), "all": len(shown["capabilities"])},
         "cost": cost(shown["requests"], shown["tokens_spent"]),
         "summary": summary,
     }

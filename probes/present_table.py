@@ -25,7 +25,7 @@ from probes.evidence import ACCEPTED, REFUSED
 from probes.formats import figure
 from probes.formats import number as count
 from probes.models import Check, Detection, State, current
-from probes.present import cost, page
+from probes.present import cost, named, page
 from probes.present_start import start_context
 from probes.start import WAITING, StartForm
 from probes.terms import Catalogue
@@ -94,10 +94,10 @@ def totals(rows: list[dict[str, Any]]) -> dict[str, str]:
     done = [row for row in rows if row["state"] == State.DONE]
     if not done:
         return {"status": str(words.STATUS["waiting" if rows else "left_out"])}
-    accepted = sum(row["verdict"] in ACCEPTED for row in done)
-    text = ngettext("Done. %(n)s of %(all)s key accepted.", "Done. %(n)s of %(all)s keys accepted.", len(done))
+    working = sum(row["verdict"] in ACCEPTED for row in done)
+    text = ngettext("Done. %(n)s of %(all)s key works.", "Done. %(n)s of %(all)s keys work.", len(done))
     return {
-        "status": text % {"n": count(accepted), "all": count(len(done))},
+        "status": text % {"n": count(working), "all": count(len(done))},
         "cost": cost(sum(row["requests"] for row in done), sum(row["tokens_spent"] for row in done)),
     }
 
@@ -162,6 +162,7 @@ def row(found: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
         "provider": found["provider"] or "",
         "standing": standing,
         "word": str(word),
+        "label": named(found["label"]),
         "shape": shape,
         # A relay that answers as another than it claims is no green light, though it takes the key.
         "tone": "warn" if tone == "yes" and found["identity"] == "contradicted" else tone,

@@ -75,7 +75,7 @@ STANDINGS: dict[str, tuple[Word, str, str]] = {
     "running": (_("Running"), "…", "plain"),
     "waiting": (_("Not started"), "–", "plain"),
 }
-VERDICT_GROUPS: dict[str, Word] = {"accepted": _("All accepted"), "refused": _("All refused")}
+VERDICT_GROUPS: dict[str, Word] = {"accepted": _("All that work"), "refused": _("All refused")}
 
 # What is announced of a check as a whole.
 STATUS: dict[str, Word] = {

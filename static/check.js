@@ -171,6 +171,7 @@ window.testkey = window.testkey || {};
           shown += !row.hidden;
         }
         find("#shown").textContent = say(shown);
+        find("#none").hidden = shown > 0;
         choose();
       }
 

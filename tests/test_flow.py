@@ -53,7 +53,7 @@ def page_of(client: Client, url: str) -> str:
 
 def visible(page: str) -> str:
     """A page's text in one line."""
-    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", page).split()))
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", page.replace("<wbr>", "")).split()))
 
 
 def submit(client: Client, keys: str, **fields: str) -> str:

@@ -221,7 +221,7 @@ def test_code_keeps_its_direction_among_words_that_run_the_other_way(
     address = client.post("/ar/checks/", {"keys": FINE_GRAINED})["Location"]
     while queued:
         queued.pop(0)()
-    html = client.get(address).content.decode()
+    html = client.get(address).content.decode().replace("<wbr>", "")
     assert ">\u2068body.name\u2069<" in html
     assert '<bdi class="mono">GET https://huggingface.co/api/whoami-v2</bdi>' in html
 

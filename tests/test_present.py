@@ -72,7 +72,7 @@ def test_the_page_tells_how_many_keys_have_which_verdict(client: Client, submit:
     tally = html.partition('id="tally"')[2].partition("</ul>")[0]
     shown = re.findall(r'<li data-standing="(\w+)">.*?<b>(\d+)</b>', tally)
     assert shown == [("restricted", "2"), ("no_credit", "1")]
-    assert "Done. 3 of 3 keys accepted." in html
+    assert "Done. 3 of 3 keys work." in html
 
 
 def test_a_result_says_how_many_requests_were_made_and_that_no_token_was_spent(client: Client, submit: Submit) -> None:
@@ -140,7 +140,7 @@ def test_keys_that_wait_for_a_choice_stand_beside_those_that_are_done(client: Cl
     assert rows(html)[3] == (4, "waiting", False)
     assert "Which provider?" in html
     assert "1 key waits for your start" in html
-    assert "Done. 3 of 3 keys accepted." in html
+    assert "Done. 3 of 3 keys work." in html
 
 
 def test_a_single_key_that_waits_shows_the_form_that_starts_it(client: Client, submit: Submit) -> None:
@@ -179,7 +179,7 @@ def test_the_last_answer_to_the_script_tells_of_all_keys(client: Client, submit:
     address = submit()
     html = page(client, f"{address}live/?since={timezone.now().timestamp() + 10}")
     assert 'data-running="no"' in html
-    assert "Done. 3 of 3 keys accepted." in html
+    assert "Done. 3 of 3 keys work." in html
     assert "0 tokens spent" in words(html)
 
 

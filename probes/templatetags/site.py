@@ -1,6 +1,7 @@
 """What templates ask beyond Django's own: addresses in the page's language, and figures as the language writes them."""
 
 import datetime as dt
+import re
 from decimal import Decimal
 
 from django import template
@@ -11,6 +12,7 @@ from probes.pages.page import Cell, Table
 
 register = template.Library()
 
+PART = re.compile(r"(?<=[./_:?&=\]])(?=\w)")
 LINK = '<a href="{}">{}</a>'
 TONE = '<span class="tone {}">{}</span>'
 SHAPE = '<span class="tone {}" aria-hidden="true">{}</span>&nbsp;{}'
@@ -53,6 +55,13 @@ def price(usd: Decimal | None) -> str:
 @register.filter
 def day(value: dt.date) -> str:
     return formats.day(value)
+
+
+@register.filter
+def breaks(text: str) -> str:
+    """An address, a path or a field, which may go on in the next line behind each of its parts."""
+    first, *rest = PART.split(str(text))
+    return format_html("{}{}", first, format_html_join("", "<wbr>{}", ((part,) for part in rest)))
 
 
 @register.filter
