@@ -73,8 +73,8 @@ def errors(request: HttpRequest) -> HttpResponseBase:
         known = by_error(rows.shared, provider) if provider else {}
         return {
             "errors": [(error, _here(known[error.slug])) for error in ERRORS if error.slug in known]
-            if provider
-            else [(error, None) for error in ERRORS],
+            or [(error, None) for error in ERRORS],
+            "known": bool(known),
             "providers": list(rows.names().values()),
             "provider": provider,
             **_frame(_("Errors"), "errors"),

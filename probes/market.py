@@ -13,13 +13,14 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.db.models import F, FloatField, IntegerField, Q, QuerySet, TextField
 from django.db.models.functions import Cast
-from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from probes import formats, public
+from probes.identity import identity as identity_of
 from probes.market_form import TYPED, Filters
 from probes.models.catalogue import LISTS, AIModel
 from probes.models.shelf import RowShelf, shelf
@@ -33,6 +34,7 @@ from probes.pages.shelf import commonest, distinct, price_order
 Words = Mapping[str, str]
 
 ADDRESS = models.ABOVE
+IDENTITY = re.compile(r"[-a-z0-9]+")
 ON_A_PAGE = 25
 SIDE_BY_SIDE = 4
 WORDS = 8  # of a search
@@ -84,7 +86,12 @@ def market(request: HttpRequest) -> HttpResponseBase:
 
 @require_safe
 def model(request: HttpRequest, identity: str) -> HttpResponseBase:
-    """One model at all its sellers."""
+    """One model at all its sellers. By an id of a seller, to the model that it is."""
+    known = identity_of(identity)
+    if known != identity and shelf().offers(known):
+        return HttpResponsePermanentRedirect(public.localized(f"{ADDRESS}{known}/"))
+    if not IDENTITY.fullmatch(identity):
+        raise Http404
 
     def context(rows: RowShelf) -> dict[str, Any]:
         found = models.model_of(rows, identity)
@@ -97,7 +104,7 @@ def model(request: HttpRequest, identity: str) -> HttpResponseBase:
 
 def _comparison(request: HttpRequest) -> HttpResponseBase:
     chosen = list(dict.fromkeys(request.GET.getlist("compare")))
-    known = [one for one in chosen[:SIDE_BY_SIDE] if re.fullmatch(r"[-a-z0-9]+", one) and shelf().offers(one)]
+    known = [one for one in chosen[:SIDE_BY_SIDE] if IDENTITY.fullmatch(one) and shelf().offers(one)]
     query = "?" + urlencode([("compare", one) for one in known])
 
     def context(rows: RowShelf) -> dict[str, Any]:

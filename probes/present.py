@@ -145,7 +145,7 @@ def key(reported: Reported) -> dict[str, Any]:
         "verdict_shape": shape,
         "verdict_tone": tone,
         "cause_text": words.cause_text(cause, shown["verdict"]) if cause else "",
-        "error": explained(shown["verdict"], cause, None) if cause else "",
+        "error": "" if shown["verdict"] == "active" else explained(shown["verdict"], cause, _status(shown, cause)),
         "pay_text": words.ABILITY_TO_PAY[shown["ability_to_pay"]],
         "pay_probe": done.pay_evidence,
         "actions": [
@@ -168,6 +168,11 @@ def key(reported: Reported) -> dict[str, Any]:
     }
 
 
+def _status(shown: dict[str, Any], cause: str | None) -> int | None:
+    """That of the answer which the verdict rests on."""
+    return next((found["status"] for found in shown["findings"] if found["cause"] == cause), None)
+
+
 def cost(requests: int, tokens: int) -> str:
     """What was asked and spent, said of every result."""
     made = ngettext("%(n)s request", "%(n)s requests", requests) % {"n": formats.number(requests)}
@@ -176,13 +181,15 @@ def cost(requests: int, tokens: int) -> str:
 
 
 def _explained(case: Any) -> Explained:
-    """Where the public pages tell what this provider's error means; "" for what they do not tell."""
+    """Where the public pages tell what this provider's error means, else what it usually means; "" for no error."""
     provider = None if case.custom else case.provider
     pages = errors.pages_of(provider, case.catalogue.shared) if provider else []
 
     def address(verdict: str, cause: str | None, status: int | None) -> str:
         error = errors.error_page(verdict, cause, status)
-        return errors.error_address(provider.slug, error) if provider and error in pages else ""
+        if provider and error in pages:
+            return errors.error_address(provider.slug, error)
+        return f"/errors/#{error}" if error else ""
 
     return address
 

@@ -42,6 +42,9 @@ class Kept:
 @require_safe
 def page(request: HttpRequest, family: str, slug: str) -> HttpResponseBase:
     """One page of a family."""
+    moved = getattr(FAMILIES[family], "moved", None)
+    if moved and (place := moved(shelf(), slug)):
+        return HttpResponsePermanentRedirect(localized(f"/{family}/{place}/"))
 
     def context(rows: RowShelf) -> dict[str, Any]:
         found = FAMILIES[family].find(rows, slug)

@@ -34,7 +34,7 @@ pages: list[URLPattern] = [
     path("checks/<str:token>/compare/", result_views.compare, name="compare"),
     path("providers/", core_pages.providers),
     path("models/", market.market),
-    path("models/<slug:identity>/", market.model),
+    path("models/<str:identity>/", market.model),
     path("errors/", core_pages.errors),
     path("capabilities/", core_pages.capabilities),
     path("promise/", core_pages.promise),

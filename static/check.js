@@ -157,7 +157,7 @@ window.testkey = window.testkey || {};
         label: (row) => cell(row, "label"),
         whose: (row) => cell(row, "whose"),
         verdict: (row) => standings.indexOf(row.dataset.verdict),
-        balance: (row) => -(cell(row, "balance").match(/-?\d+(\.\d+)?/)?.[0] ?? -Number.MAX_VALUE),
+        balance: (row) => -(row.dataset.amount || -Number.MAX_VALUE),
         models: (row) => -(cell(row, "models").replace(/\D/g, "") || -1),
       };
 

@@ -673,7 +673,7 @@ def test_what_is_no_request_disturbs_no_neighbour(stand: Stand) -> None:
         assert not heard.startswith("HTTP/1.1 5"), name
         assert "303" not in heard[:20], name
         assert "evil.example" not in heard, name
-        assert not echoes(heard), name
+        assert not {window for window in echoes(heard) if window in KEY}, name  # the form shows keys of the lab
     assert neighbour.open(check)[0] == 200
     assert "Traceback" not in stand.said()
     assert not {window for window in echoes(stand.said()) if window in KEY}  # it prints keys of the lab itself

@@ -67,6 +67,13 @@ def test_a_sample_takes_so_many_of_each_family_and_language() -> None:
     assert crawl.family_of("https://testkey.example/ar/") == crawl.family_of("https://testkey.example/") == ""
 
 
+@pytest.mark.django_db
+def test_no_page_of_ours_has_a_fault_in_a_sample_of_each_family_and_language() -> None:
+    out = StringIO()
+    call_command("crawl", sample=1, stdout=out)
+    assert "0 faults" in out.getvalue()
+
+
 # A small site of its own
 
 

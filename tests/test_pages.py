@@ -329,6 +329,32 @@ def test_a_page_follows_its_rows_within_a_second(shipped: seed.Catalogue, client
     assert "current_key" not in text
 
 
+@pytest.mark.parametrize(
+    ("tried", "found"),
+    [
+        ("/provider-compare/novita-vs-groq/", "/provider-compare/groq-vs-novita/"),
+        ("/de/provider-compare/novita-vs-groq/", "/de/provider-compare/groq-vs-novita/"),
+        ("/models/nobodys/", ""),
+        ("/models/gpt-4.1-nano/", "/models/gpt-4-1-nano/"),
+        ("/models/GPT-4.1-nano/", "/models/gpt-4-1-nano/"),
+        ("/models/%00/", ""),
+        ("/provider-compare/nobody-vs-groq/", ""),
+    ],
+)
+def test_another_way_to_name_a_page_leads_to_it(db: None, client: Client, tried: str, found: str) -> None:
+    answer = client.get(tried)
+    assert (answer.status_code, answer.get("Location", "")) == ((301, found) if found else (404, ""))
+
+
+@pytest.mark.parametrize("provider", ["ai21", "openai"])
+def test_errors_of_a_provider_are_its_own_or_what_they_usually_mean(db: None, client: Client, provider: str) -> None:
+    text = get(client, f"/errors/?provider={provider}")
+    own = "/key-error-routes/" in text
+    assert own == (provider == "openai")
+    assert ("in words of its own" in text) != own
+    assert 'id="timeout"' in text or own
+
+
 def test_a_disabled_provider_has_no_page(shipped: seed.Catalogue, client: Client) -> None:
     get(client, HF)
     row = models.Provider.objects.get(slug="huggingface")

@@ -345,7 +345,7 @@ def test_the_form_offers_what_spends_unticked(client: Client) -> None:
 
 
 def test_who_has_not_signed_in_sees_his_limit_and_the_way_to_more(client: Client, settings: Any) -> None:
-    assert "Up to 1000 keys at once. " in visible(client.get("/").content.decode())
+    assert "Up to 1,000 keys at once. " in visible(client.get("/").content.decode())
     settings.ANONYMOUS_KEYS = 5
     page = visible(client.get("/").content.decode())
     assert "Up to 5 keys at once. Sign in for more" in page

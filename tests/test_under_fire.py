@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,8 @@ class Tree(Stand):
     def kill(self) -> None:
         """All of it at once, as a power cut does."""
         for pid in processes(self.process.pid):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # one that ended this moment
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 

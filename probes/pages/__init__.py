@@ -1,7 +1,8 @@
 """The public pages, computed from the same rows that detection uses; nothing of them is stored.
 
-A family is a module with `ABOVE`, `slugs(shelf)` and `find(shelf, slug)`, and pure. A new one is its module and its
-line here: address, sitemap and languages follow.
+A family is a module with `ABOVE`, `slugs(shelf)` and `find(shelf, slug)`, and pure; with `moved(shelf, slug)` where
+people may try another address of its pages. A new one is its module and its line here: address, sitemap and languages
+follow.
 """
 
 from collections.abc import Iterable

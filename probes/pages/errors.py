@@ -25,6 +25,10 @@ class Error:
     moves: tuple[str, ...]  # slugs of MOVES, the first to make first
     asks: tuple[str, ...] = ()  # kinds of probes that decide it, besides those that prove the key
 
+    @property
+    def said_moves(self) -> list[Words]:
+        return [MOVES[move] for move in self.moves]
+
 
 MOVES: dict[str, Words] = {
     "refill": _("Refill the balance, or settle the bill, in the account that owns the key."),

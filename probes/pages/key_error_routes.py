@@ -13,7 +13,7 @@ from functools import lru_cache
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from probes.formats import aside, together
+from probes.formats import aside, number, together
 from probes.lab.recorded import Recorded, read_all
 from probes.pages import rules
 from probes.pages.errors import BY_SLUG, ERRORS, MOVES, Error, by_error, error_address, error_page
@@ -68,7 +68,7 @@ def page(shelf: Shelf, provider: Provider, error: Error, found: dict[str, list[T
             Card(_("Provider"), provider.name, _("China provider route") if china else _("global provider route")),
             Card(_("Error type"), label, _("severity: %(severity)s") % {"severity": error.severity}),
             Card(_("Status code"), error.code, error.slug),
-            Card(_("Sample models"), str(count), " · ".join(m.name or m.id for m in provider.models[:3])),
+            Card(_("Sample models"), number(count), " · ".join(m.name or m.id for m in provider.models[:3])),
         ),
         summary_heading=_("Error route summary"),
         summary=(

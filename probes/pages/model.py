@@ -15,9 +15,9 @@ from probes.pages import (
     model_limit_probes,
     models,
 )
-from probes.pages.models import ABILITIES, ABOVE, MODALITIES, Model, figure, lowest
+from probes.pages.models import ABILITIES, ABOVE, MODALITIES, Model, figure, largest, lowest
 from probes.pages.page import Card, Cell, Column, Link, Page, Related, Section, Table
-from probes.pages.shelf import Offer, distinct
+from probes.pages.shelf import distinct
 
 
 def page(model: Model) -> Page:
@@ -36,8 +36,8 @@ def page(model: Model) -> Page:
         % words,
         lead=_lead(model),
         cards=(
-            Card(_("Context window"), figure(next(iter(model.windows), None)), _("the largest that a seller gives")),
-            Card(_("Longest answer"), figure(next(iter(model.outputs), None)), _("the largest that a seller gives")),
+            Card(_("Context window"), figure(next(iter(model.windows), None)), largest(model.windows)),
+            Card(_("Longest answer"), figure(next(iter(model.outputs), None)), largest(model.outputs)),
             models.price_card(_("Input price"), model, "input_price"),
             models.price_card(_("Output price"), model, "output_price"),
         ),
@@ -51,7 +51,11 @@ def page(model: Model) -> Page:
         ),
         sections=(
             Section(
-                _("Sellers"), _("USD per million tokens, the cheapest first."), table=models.price_table(model, market)
+                _("Sellers"),
+                _("USD per million tokens, the cheapest first.")
+                if len(model.offers) > 1
+                else _("USD per million tokens."),
+                table=models.price_table(model, market),
             ),
             *(Section(head, bars=bars) for head, which in charts if (bars := models.price_bars(model, which))),
             _must_show(model),
@@ -119,8 +123,8 @@ def comparison(chosen: Sequence[Model]) -> tuple[Table, Table]:
         row(_("Takes"), lambda m: _said(m, "input_modalities", MODALITIES)),
         row(_("Gives"), lambda m: _said(m, "output_modalities", MODALITIES)),
         row(_("Can do"), lambda m: _said(m, "parameters", ABILITIES)),
-        row(_("Lowest input price"), lambda m: _cell(lowest(m.offers, "input_price"), "input_price")),
-        row(_("Lowest output price"), lambda m: _cell(lowest(m.offers, "output_price"), "output_price")),
+        row(_("Lowest input price"), lambda m: _lowest(m, "input_price")),
+        row(_("Lowest output price"), lambda m: _lowest(m, "output_price")),
     )
     sellers = distinct([name for model in chosen for name in model.sellers])
     prices = tuple(row(seller, lambda m, seller=seller: _at(m, seller)) for seller in sellers)  # type: ignore[misc]
@@ -128,8 +132,11 @@ def comparison(chosen: Sequence[Model]) -> tuple[Table, Table]:
     return Table((Column(_("Fact")), *heads), facts), Table((Column(_("Seller")), *heads), prices)
 
 
-def _cell(offer: Offer | None, which: str) -> Cell:
-    return Cell(models.price(offer.model, which), sub=offer.provider.name) if offer else Cell(_("not known"))
+def _lowest(model: Model, which: str) -> Cell:
+    offer = lowest(model.offers, which)
+    if offer is None:
+        return Cell(models.unpriced(model))
+    return Cell(models.price(offer.model, which), sub=models.some(models.lowest_at(model.offers, which)))
 
 
 def _at(model: Model, seller: str) -> str:

@@ -43,7 +43,7 @@ def _page(model: Model, angle: Angle, description: str, lead: str, *sections: Se
         description=description,
         lead=lead,
         cards=(
-            Card(_("Context window"), figure(next(iter(model.windows), None)), _("the largest that a seller gives")),
+            Card(_("Context window"), figure(next(iter(model.windows), None)), models.largest(model.windows)),
             models.price_card(_("Input price"), model, "input_price"),
             models.price_card(_("Output price"), model, "output_price"),
         ),

@@ -112,7 +112,7 @@ def price_card(label: str, model: Model, which: str) -> Card:
     """The lowest price, and who asks it where others could."""
     offer = lowest(model.offers, which)
     if offer is None:
-        return Card(label, _("not known"))
+        return Card(label, unpriced(model))
     at = _("lowest price, at %s") % some(lowest_at(model.offers, which)) if len(model.sellers) > 1 else ""
     return Card(label, price(offer.model, which), at)
 
@@ -207,6 +207,11 @@ def short(name: str) -> str:
     return name.rpartition("/")[2].strip() or name
 
 
+def largest(known: list[int]) -> str:
+    """What is said below a figure of which sellers tell several."""
+    return _("the largest that a seller gives") if len(known) > 1 else ""
+
+
 def figure(value: int | None) -> str:
     return formats.number(value) if value else _("not known")
 
@@ -219,6 +224,11 @@ def price(model: AIModel, which: str) -> str:
 def lowest(offers: Iterable[Offer], which: str) -> Offer | None:
     found = [offer for offer in offers if getattr(offer.model, which) is not None]
     return min(found, key=lambda offer: getattr(offer.model, which), default=None)
+
+
+def unpriced(model: Model) -> str:
+    """Of a model of which no price is known: whether it depends on the route, wherever it is sold."""
+    return formats.price(None, all(offer.model.route_based for offer in model.offers))
 
 
 def seller_cell(offer: Offer) -> Cell:

@@ -7,7 +7,7 @@ the two in alphabetical order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import combinations
 
@@ -37,14 +37,26 @@ def slugs(shelf: Shelf) -> list[str]:
 
 
 def find(shelf: Shelf, slug: str) -> Page | None:
-    """A slug may hold "-vs-" itself, so every place where the address can split is tried."""
-    parts = slug.split("-vs-")
-    for place in range(1, len(parts)):
-        first, second = "-vs-".join(parts[:place]), "-vs-".join(parts[place:])
+    for first, second in _split(slug):
         if first < second and (a := shelf.provider(first)) and (b := shelf.provider(second)):
             pairs = common(a, b)
             return page(shelf.shared, a, b, pairs) if len(pairs) >= LEAST else None
     return None
+
+
+def moved(shelf: Shelf, slug: str) -> str:
+    """The page of two providers whose names stand the other way round."""
+    for first, second in _split(slug):
+        if second < first and {first, second} <= shelf.names().keys():
+            return f"{second}-vs-{first}"
+    return ""
+
+
+def _split(slug: str) -> Iterator[tuple[str, str]]:
+    """Both names may hold "-vs-" themselves: every place where the address can split."""
+    parts = slug.split("-vs-")
+    for place in range(1, len(parts)):
+        yield "-vs-".join(parts[:place]), "-vs-".join(parts[place:])
 
 
 def rival_links(shelf: Shelf, provider: Provider) -> tuple[Link, ...]:

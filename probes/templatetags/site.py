@@ -61,28 +61,35 @@ def day(value: dt.date) -> str:
 def breaks(text: str) -> str:
     """An address, a path or a field, which may go on in the next line behind each of its parts."""
     first, *rest = PART.split(str(text))
+    if not rest:
+        return first
     return format_html("{}{}", first, format_html_join("", "<wbr>{}", ((part,) for part in rest)))
 
 
 @register.filter
 def rows(table: Table) -> str:
     """A table's rows. Tables are most of a public page, and by a template took most of its time."""
-    columns = [(escape(c.heading), format_html(' class="{}"', c.style) if c.style else "") for c in table.columns]
+    columns = [
+        (escape(c.heading), format_html(' class="{}"', c.style) if c.style else "", c.style == "mono")
+        for c in table.columns
+    ]
 
     def row(cells: tuple[str | Cell, ...]) -> str:
         shown = [
-            format_html(OTHER, heading, style, _inside(cell)) if at else format_html(FIRST, style, _inside(cell))
-            for at, ((heading, style), cell) in enumerate(zip(columns, cells, strict=True))
+            format_html(OTHER, heading, style, _inside(cell, mono))
+            if at
+            else format_html(FIRST, style, _inside(cell, mono))
+            for at, ((heading, style, mono), cell) in enumerate(zip(columns, cells, strict=True))
         ]
         return format_html("{}" * len(shown), *shown)
 
     return format_html_join("", "<tr>{}</tr>\n", ((row(cells),) for cells in table.rows))
 
 
-def _inside(cell: str | Cell) -> str:
+def _inside(cell: str | Cell, mono: bool) -> str:
     if isinstance(cell, str):
-        return cell
-    inside = cell.text
+        return breaks(cell) if mono else cell
+    inside = breaks(cell.text) if mono else cell.text
     if cell.href:
         inside = format_html(LINK, public.localized(cell.href), inside)
     elif cell.tone:

@@ -57,13 +57,13 @@ class Watched:
         if not url.startswith((f"{self.url}/", "data:", "blob:")):
             self.strangers.append(url)
 
-    def submit(self, keys: str, base_url: str = "") -> str:
-        """Paste and press the button. The address of the result."""
-        self.page.goto(f"{self.url}/")
-        self.page.get_by_label("Keys").fill(keys)
+    def submit(self, keys: str, base_url: str = "", language: str = "") -> str:
+        """Paste and press the button. The address of the result. language: as addresses begin, "/de"."""
+        self.page.goto(f"{self.url}{language}/")
+        self.page.locator("[name=keys]").fill(keys)
         if base_url:
-            self.page.get_by_label("Base URL").fill(base_url)
-        self.page.get_by_role("button", name="Check", exact=True).click()
+            self.page.locator("[name=base_url]").fill(base_url)
+        self.page.locator("#paste .submit button").click()
         self.page.wait_for_url(re.compile("/checks/[^/]+/$"))
         return self.page.url
 

@@ -18,11 +18,13 @@ from tests import pages
 from tests.browser.conftest import WIDTHS, Watched
 from tests.servers import Heard, listen, serving
 
-# Every kind in English; of another language those whose parts differ most. `make crawl` looks at all of all.
+# Every kind in English and from right to left. `make crawl` looks at all of all. At one time: results burn.
 ALL = bool(os.environ.get("EVERY_LANGUAGE"))
-LANGUAGES = [[code] for code, _name in settings.LANGUAGES] if ALL else [["en", "ar"]]  # at one time: results burn
-ABROAD = {"home", "models", "provider-key-probes", "promise", "result", "results"}
-IN_THE_DARK = ABROAD | {"errors", "review", "compare", "sign-in"}  # which have all the colours between them
+LANGUAGES = [code for code, _name in settings.LANGUAGES] if ALL else ["en", "ar"]
+IN_THE_DARK = {  # which have all the colours between them
+    *("home", "models", "provider-key-probes", "promise", "result", "results"),
+    *("errors", "review", "compare", "sign-in"),
+}
 HEAVIEST = 60 * 1024
 ZOOMED: ViewportSize = {"width": 320, "height": 256}  # 1280 x 1024 at 400 %
 
@@ -46,18 +48,16 @@ def seen(browser: Browser, stand: Stand) -> Iterator[Watched]:
     watched.context.close()
 
 
-@pytest.fixture(scope="module", params=LANGUAGES, ids="-".join)
+@pytest.fixture(scope="module", params=LANGUAGES)
 def opened(request: pytest.FixtureRequest, seen: Watched) -> Iterator[dict[str, Page]]:
-    """A tab for each kind of page in each language. A test leaves it as it was."""
-    tabs = {}
-    for language in request.param:
-        kinds = {kind: seen.url + pages.address(path, language) for kind, path in pages.KINDS.items()}
-        for kind, url in (kinds | pages.results(seen.page, seen.url, language)).items():
-            if language == request.param[0] or kind in ABROAD:
-                tabs[f"{kind}, {language}"] = page = seen.context.new_page()
-                answered = page.goto(url)
-                assert answered
-                assert answered.status == (404 if kind in ("burned", "missing") else 200), kind
+    """A tab for each kind of page in a language. A test leaves it as it was."""
+    tabs, language = {}, request.param
+    kinds = {kind: seen.url + pages.address(path, language) for kind, path in pages.KINDS.items()}
+    for kind, url in (kinds | pages.results(seen.page, seen.url, language)).items():
+        tabs[f"{kind}, {language}"] = page = seen.context.new_page()
+        answered = page.goto(url)
+        assert answered
+        assert answered.status == (404 if kind in ("burned", "missing") else 200), kind
     yield tabs
     for page in tabs.values():
         page.close()

@@ -21,9 +21,9 @@ FORTY = [FINE_GRAINED, NO_CREDIT, RESTRICTED, *ANTHROPIC, *HUGGING_FACE, SHARED]
 FEW = [FINE_GRAINED, NO_CREDIT, RESTRICTED, HUGGING_FACE[0]]
 
 
-def start(seen: Watched, keys: list[str]) -> str:
+def start(seen: Watched, keys: list[str], language: str = "") -> str:
     """Paste, look through, start; the address of the result."""
-    address = seen.submit("\n".join(keys))
+    address = seen.submit("\n".join(keys), language=language)
     seen.page.locator("#review button").last.click()
     seen.page.locator("table.rows").wait_for()
     return address
@@ -62,6 +62,37 @@ def test_forty_mixed_keys_arrive_in_their_rows_without_a_reload(visit: Visit) ->
     expect(page.locator("#tally li[data-standing=running]")).to_be_hidden()
     assert shown(page) == list(range(1, 41))
     assert page.evaluate("window.sameDocument")
+
+
+@pytest.mark.parametrize("language", ["", "/de"])
+def test_balances_are_sorted_by_what_they_are_however_they_are_written(visit: Visit, language: str) -> None:
+    seen = visit()
+    start(seen, FEW, language)
+    page = seen.page
+    page.locator("#progress[data-running=no]").wait_for(state="attached")
+    page.evaluate(
+        """() => [["1234.50", "1.234,50 USD"], ["99.00", "99,00 USD"], ["12.00", "12,00 USD"]].forEach(
+            ([amount, text], at) => {
+                const row = document.querySelectorAll("table.rows tbody tr")[at];
+                row.dataset.amount = amount;
+                row.querySelector(".balance").textContent = text;
+            })"""
+    )
+    page.locator("[data-sort=balance]").click()
+    assert shown(page) == [1, 2, 3, 4]
+
+
+def test_a_filter_without_a_hit_says_so_and_leads_back(visit: Visit) -> None:
+    seen = visit()
+    start(seen, FEW)
+    page = seen.page
+    seen.done()
+    expect(page.get_by_text("No key passes these filters.")).to_be_hidden()
+    page.get_by_label("Verdict", exact=True).select_option("leaked")
+    expect(page.get_by_text("No key passes these filters.")).to_be_visible()
+    page.get_by_role("link", name="Show all").click()
+    page.wait_for_load_state()
+    assert shown(page) == [1, 2, 3, 4]
 
 
 def test_rows_are_filtered_and_sorted_in_the_page(visit: Visit) -> None:
