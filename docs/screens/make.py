@@ -24,7 +24,7 @@ from probes.management.commands.proof import Stand  # noqa: E402
 from tests.pages import CHROMIUM, KINDS, address, results  # noqa: E402
 
 HIGHEST = 2400
-COLOURS = 64
+COLOURS = 128
 Look = tuple[int, str, str]  # width, colour scheme or "forced", language
 KEPT: list[Look] = [(1280, "light", "en"), (390, "dark", "en")]
 ALL: list[Look] = [
