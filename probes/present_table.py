@@ -171,7 +171,7 @@ def row(found: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
         "balance": figure(balance),
         "amount": float(amount[0]) if (amount := NUMBER.search(balance)) else -math.inf,
         "amount_text": amount[0] if amount else "",  # for the script: the balance is written as the language writes it
-        "limits": " · ".join(map(figure, found["limits"])),
+        "limits": " · ".join(map(figure, found["limits"])).replace("\u00a0", " "),  # a narrow column
         "models": "" if found["visible"] is None else count(found["visible"]),
         "next": str(words.ACTIONS[found["next"]][0]) if found["next"] else "",
     }
