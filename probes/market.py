@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -22,8 +20,9 @@ from django.views.decorators.http import require_safe
 from probes import formats, public
 from probes.identity import identity as identity_of
 from probes.market_form import TYPED, Filters
-from probes.models.catalogue import LISTS, AIModel
-from probes.models.shelf import RowShelf, shelf
+from probes.models.catalogue import AIModel
+from probes.models.shelf import AS_TEXT, RowShelf, shelf
+from probes.models.shelf import words as words_of
 from probes.models.versions import Listing
 from probes.pages import model as model_page
 from probes.pages import models
@@ -47,7 +46,7 @@ PLAIN: dict[str, Any] = {
     "input": Cast("input_price", FloatField()),
     "output": Cast("output_price", FloatField()),
     "by_route": Cast("route_based", IntegerField()),
-    **{f"{name}_text": Cast(name, TextField()) for name in LISTS},
+    **AS_TEXT,
 }
 
 ORDERS: dict[str, tuple[Any, ...]] = {
@@ -184,11 +183,6 @@ def _by_price(offer: Any) -> tuple[Any, ...]:
     return price_order(offer.input, offer.output, offer.seller)
 
 
-@lru_cache(1024)
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
-
-
 def _row(listed: Mapping[str, Any], offers: list[Any], abilities: Words, modalities: Words) -> dict[str, str]:
     """One model as the list shows it: what those of its offers say that the filters let through.
 
@@ -205,7 +199,7 @@ def _row(listed: Mapping[str, Any], offers: list[Any], abilities: Words, modalit
         return formats.price(lowest, lowest is None and bool(offers[0].by_route)), models.some(at, 1)
 
     def every(field: str, words: Words) -> str:
-        given = {word for text in {getattr(offer, field) for offer in offers} for word in _list(text)}
+        given = {word for text in {getattr(offer, field) for offer in offers} for word in words_of(text)}
         return formats.listed(word for slug, word in words.items() if slug in given) or _("not known")
 
     window = listed["window"]

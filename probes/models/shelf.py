@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, TypeVar
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, TextField
+from django.db.models.functions import Cast
 
 from probes import seed
 from probes.models import versions
-from probes.models.catalogue import AIModel, Capability, KeyShape, Metric, Probe, Provider
+from probes.models.catalogue import LISTS, AIModel, Capability, KeyShape, Metric, Probe, Provider
 from probes.pages.shelf import Brief, Offer, Seller, brief, by_price
 from probes.terms import AIModel as AIModelTerm
 from probes.terms import Catalogue, Reading, Shared
@@ -20,9 +22,11 @@ from probes.terms import Probe as ProbeTerm
 from probes.terms import Provider as ProviderTerm
 
 T = TypeVar("T")
+# The lists as text: a few of them stand on a thousand rows, and each is read once.
+AS_TEXT: dict[str, Any] = {f"{name}_text": Cast(name, TextField()) for name in LISTS}
 OFFERED = (  # in the order of terms.AIModel
     *("model_id", "name", "context_window", "max_output", "input_price", "output_price", "route_based"),
-    *("parameters", "input_modalities", "output_modalities", "identity"),
+    *(*AS_TEXT, "identity"),
 )
 BRIEF_OF_PROBE = ("kind", "spends", "proves_key", "sends_key", "origin")
 BRIEF_OF_PROVIDER = ("route", "retired", "own_hosts", "regions")
@@ -81,7 +85,8 @@ class RowShelf:
         def parts(model: Any) -> tuple[Any, ...]:
             return tuple(part.as_seed() for part in model.objects.filter(enabled=True, provider=row))
 
-        models = tuple(_term(*v) for v in AIModel.objects.filter(enabled=True, provider=row).values_list(*OFFERED))
+        offered = AIModel.objects.filter(enabled=True, provider=row).annotate(**AS_TEXT)
+        models = tuple(_term(*values) for values in offered.values_list(*OFFERED))
         found: ProviderTerm = row.as_seed(key_shapes=parts(KeyShape), probes=parts(Probe), models=models)
         return found
 
@@ -165,7 +170,7 @@ class RowShelf:
         """Plain values: with thousands of models, rows of the ORM cost most of the time."""
         names, found = self.names(), defaultdict(list)
         rows = AIModel.objects.filter(enabled=True, provider__enabled=True, **chosen).order_by("identity")
-        for seller, *values in rows.values_list("provider__slug", *OFFERED):
+        for seller, *values in rows.annotate(**AS_TEXT).values_list("provider__slug", *OFFERED):
             if seller in names:  # else it was switched on this moment
                 model = _term(*values)
                 found[model.identity].append(Offer(names[seller], model))
@@ -177,8 +182,15 @@ class RowShelf:
 
 def _term(model_id: str, name: str, *facts: Any) -> AIModelTerm:
     """A model of its row's values, in the order of OFFERED."""
-    told: list[Any] = [tuple(fact) if isinstance(fact, list) else fact for fact in facts]
+    *plain, can, takes, gives, identity = facts
+    told: list[Any] = [*plain, *map(words, (can, takes, gives)), identity]
     return AIModelTerm(model_id, name or model_id, *told)
+
+
+@lru_cache(1024)
+def words(text: str) -> tuple[str, ...]:
+    """A list of a row as AS_TEXT gives it."""
+    return tuple(json.loads(text))
 
 
 def _once(kept: OrderedDict[str, T], key: str, read: Callable[[], T]) -> T:
