@@ -65,9 +65,30 @@ def test_another_version_begins_with_another_shelf(db: None) -> None:
 def test_a_shelf_keeps_a_bounded_number(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     monkeypatch.setattr(shelves, "KEPT_AT_MOST", 3)
     rows = RowShelf(1)
-    for number in range(9):
-        assert rows.offers(f"no-such-model-{number}") == ()
+    for identity in list(rows.market())[:9]:
+        assert rows.offers(identity)
     assert len(rows._offers) == 3
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/models/{}/",
+        "/models/?compare={}",
+        "/provider-key-probes/{}-inventory-fit/",
+        "/key-error-routes/{}-unauthorized/",
+        "/provider-compare/groq-vs-{}/",
+        "/model-key-routes/{}-pricing-context/",
+        "/errors/?provider={}",
+        "/?provider={}",
+    ],
+)
+@pytest.mark.parametrize("key", [KEY, KEY.lower()])
+def test_a_key_in_an_address_is_remembered_by_no_shelf(client: Client, db: None, address: str, key: str) -> None:
+    client.get(address.format(key))
+    rows = shelf()
+    kept = [*rows._providers, *rows._offers, *rows._rivals, *rows._sellers]
+    assert not [name for name in kept if key.lower() in name.lower()]
 
 
 @pytest.mark.parametrize(

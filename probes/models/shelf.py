@@ -193,12 +193,17 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-def _once(kept: OrderedDict[str, T], key: str, read: Callable[[], T]) -> T:
-    """What is kept under this key, read if it is not; the oldest goes when there are too many."""
+def _once(kept: OrderedDict[str, T], name: str, read: Callable[[], T]) -> T:
+    """What is kept under this name, read if it is not; the oldest goes when there are too many.
+
+    What is not there is not kept: its name may be a key that somebody put into an address.
+    """
     try:
-        return kept[key]
+        return kept[name]
     except KeyError:  # or another thread has dropped it this moment
-        found = kept[key] = read()
+        found = read()
+    if found:
+        kept[name] = found
     while len(kept) > KEPT_AT_MOST:
         kept.popitem(last=False)
     return found
